@@ -1,0 +1,54 @@
+import { LengthConflict, UploadMissing, type UploadChange } from '../../lib/storage.js'
+import type { Upload } from '../../lib/upload.js'
+import type { OpenUpload } from './open-uploads.js'
+import { serializeRecord, toUpload, type UploadRecord } from './record.js'
+import { asStorageError, type Store } from './store.js'
+
+export async function setLength (store: Store, id: string, length: number): Promise<void> {
+  const upload = await load(store, id)
+  const { record, durable } = upload
+  if (record.length === length) return
+  if (record.length !== null || length < durable) throw new LengthConflict('The upload has another length')
+  await replaceRecord(store, upload, { ...record, length })
+}
+
+export async function complete (store: Store, id: string): Promise<void> {
+  const upload = await load(store, id)
+  const { record, durable } = upload
+  if (!toUpload(record, durable, upload.modifiedAt).complete) await replaceRecord(store, upload, { ...record, marked: true })
+  // No more bytes will come: the descriptor is free for others.
+  await store.uploads.drop(id)
+}
+
+export async function update (store: Store, id: string, change: (upload: Upload) => UploadChange | null): Promise<Upload | null> {
+  const upload = await store.uploads.load(id)
+  if (upload === null) return null
+  const changes = change(toUpload(upload.record, upload.durable, upload.modifiedAt))
+  if (changes !== null) await replaceRecord(store, upload, { ...upload.record, ...changes })
+  return store.uploads.find(id)
+}
+
+async function load (store: Store, id: string): Promise<OpenUpload> {
+  const upload = await store.uploads.load(id)
+  if (upload === null) throw new UploadMissing('There is no such upload')
+  return upload
+}
+
+/** Writes the new record beside the old one and renames it, so that there is always a whole one. */
+async function replaceRecord ({ files, paths, directory }: Store, { id }: OpenUpload, record: UploadRecord): Promise<void> {
+  const temporary = paths.temporary(id)
+  try {
+    const fd = await files.open(temporary, 'wx')
+    try {
+      await files.writeText(fd, serializeRecord(record))
+      await files.sync(fd)
+    } finally {
+      await files.close(fd)
+    }
+    await files.rename(temporary, paths.record(id))
+  } catch (error) {
+    await files.remove(temporary)
+    throw asStorageError(error)
+  }
+  await directory.sync()
+}

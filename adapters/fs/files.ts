@@ -1,0 +1,137 @@
+import * as fs from 'node:fs'
+import { promisify } from 'node:util'
+import { Pace } from './pace.js'
+
+/**
+ * The file operations of this adapter, each synchronous or through the thread pool as {@link Pace} advises.
+ *
+ * Every one may return its value or a promise of it: `await` both.
+ */
+export class Files {
+  readonly #metadata = new Pace(2)
+  readonly #sync: Pace
+  readonly durability: 'fsync' | 'none'
+
+  /** @param quickSync whether the device syncs at memory speed: {@link measureSync} */
+  constructor (durability: 'fsync' | 'none', quickSync: boolean) {
+    this.durability = durability
+    this.#sync = new Pace(0.5, quickSync)
+  }
+
+  open (path: string, flags: string) {
+    return this.#run(() => fs.openSync(path, flags, MODE), () => open(path, flags, MODE))
+  }
+
+  close (fd: number) {
+    return this.#run(() => fs.closeSync(fd), () => close(fd))
+  }
+
+  /** `null` if there is no such file. */
+  stat (path: string): fs.Stats | null | Promise<fs.Stats | null> {
+    return this.#run(() => fs.statSync(path, { throwIfNoEntry: false }) ?? null, () => stat(path).catch(nullIfMissing))
+  }
+
+  /** `null` if there is no such file. */
+  async readText (path: string): Promise<string | null> {
+    try {
+      return await this.#run(() => fs.readFileSync(path, 'utf8'), () => fs.promises.readFile(path, 'utf8'))
+    } catch (error) {
+      return nullIfMissing(error)
+    }
+  }
+
+  /** Appends a small text to an open file. */
+  writeText (fd: number, text: string) {
+    return this.#run(() => fs.writeFileSync(fd, text), () => writeFile(fd, text))
+  }
+
+  rename (from: string, to: string) {
+    return this.#run(() => fs.renameSync(from, to), () => fs.promises.rename(from, to))
+  }
+
+  /** Removes a file; one that is not there is no error. */
+  remove (path: string) {
+    return this.#run(() => fs.rmSync(path, { force: true }), () => fs.promises.rm(path, { force: true }))
+  }
+
+  truncate (fd: number, length: number) {
+    return this.#run(() => fs.ftruncateSync(fd, length), () => ftruncate(fd, length))
+  }
+
+  /** Writes all of the buffers, one behind the other, from byte `position` on. */
+  async write (fd: number, buffers: readonly Uint8Array[], size: number, position: number): Promise<void> {
+    const quick = size <= SMALL && this.#metadata.isQuick
+    let rest = buffers
+    for (let done = 0; done < size;) {
+      const written: number = quick
+        ? this.#metadata.measure(() => fs.writevSync(fd, rest, position + done))
+        : await writev(fd, rest, position + done)
+      done += written
+      if (done < size) rest = skip(rest, written)
+    }
+  }
+
+  /** Makes the bytes and the length of an open file durable, if that is asked for. */
+  sync (fd: number): void | Promise<void> {
+    if (this.durability === 'none') return
+    return this.#sync.isQuick ? this.#sync.measure(() => fs.fdatasyncSync(fd)) : fdatasync(fd)
+  }
+
+  #run<Result> (now: () => Result, later: () => Promise<Result>): Result | Promise<Result> {
+    return this.#metadata.isQuick ? this.#metadata.measure(now) : later()
+  }
+}
+
+/** Whether a sync on the device of `directory` takes no more than a system call, as on a memory filesystem. */
+export function measureSync (directory: string): boolean {
+  const path = `${directory}/${process.pid}-${Date.now()}.tmp`
+  const fd = fs.openSync(path, 'wx')
+  try {
+    const times = [1, 2, 3].map(() => {
+      fs.writeSync(fd, 'x')
+      const start = performance.now()
+      fs.fdatasyncSync(fd)
+      return performance.now() - start
+    })
+    return Math.max(...times) < 0.1
+  } finally {
+    fs.closeSync(fd)
+    fs.rmSync(path)
+  }
+}
+
+/** @throws the error, unless it says that a file is not there */
+export function nullIfMissing (error: unknown): null {
+  if (isCode(error, 'ENOENT')) return null
+  throw error
+}
+
+export function isCode (error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(error.code as string)
+}
+
+function skip (buffers: readonly Uint8Array[], bytes: number): Uint8Array[] {
+  const rest = [...buffers]
+  let left = bytes
+  while (rest[0] && left >= rest[0].byteLength) left -= rest.shift()!.byteLength
+  if (rest[0]) rest[0] = rest[0].subarray(left)
+  return rest
+}
+
+const open = promisify(fs.open)
+const close = promisify(fs.close)
+const stat = promisify(fs.stat) as (path: string) => Promise<fs.Stats>
+const writeFile = promisify(fs.writeFile) as (fd: number, text: string) => Promise<void>
+const ftruncate = promisify(fs.ftruncate)
+const fdatasync = promisify(fs.fdatasync)
+
+function writev (fd: number, buffers: readonly Uint8Array[], position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.writev(fd, buffers, position, (error, written) => error ? reject(error) : resolve(written))
+  })
+}
+
+/** Files are for the owner and the group: other users of the machine have no business with them. */
+const MODE = 0o640
+/** What may be written synchronously, in bytes: a client decides how long a larger write takes. */
+const SMALL = 64 * 1024

@@ -1,0 +1,192 @@
+import type { Stats } from 'node:fs'
+import type { Upload } from '../../lib/upload.js'
+import type { Files } from './files.js'
+import type { Paths } from './paths.js'
+import { parseRecord, toUpload, type UploadRecord } from './record.js'
+
+/** What this process knows of one upload, and the descriptor that it keeps open on the bytes. */
+export interface OpenUpload {
+  readonly id: string
+  record: UploadRecord
+  /** Tells whether the record has been replaced since, by this or by another process. */
+  stamp: string
+  /** The same for the file of the bytes. */
+  readonly inode: number
+  /** Bytes known to be durable. */
+  durable: number
+  modifiedAt: Date
+  /** Bytes are being appended: what the file has beyond `durable` does not count yet. */
+  appending: boolean
+  /** Opened when first needed. */
+  file: Promise<number> | null
+  users: number
+  dropped: boolean
+  usedAt: number
+}
+
+/**
+ * The uploads that are in use, so that a client that sends piece after piece does not pay for opening the file each time.
+ *
+ * Nothing is believed without asking the file system: another process may have changed or removed an upload.
+ */
+export class OpenUploads {
+  readonly #files: Files
+  readonly #paths: Paths
+  readonly #entries = new Map<string, OpenUpload>()
+  #timer: NodeJS.Timeout | null = null
+
+  constructor (files: Files, paths: Paths) {
+    this.#files = files
+    this.#paths = paths
+  }
+
+  /**
+   * The upload as it is now; `null` if there is none. What lies in the file is made durable before it is counted: another
+   * process may have died after writing and before syncing.
+   */
+  async load (id: string): Promise<OpenUpload | null> {
+    const recordStat = await this.#files.stat(this.#paths.record(id))
+    const dataStat = recordStat && await this.#files.stat(this.#paths.data(id))
+    if (!dataStat) return this.#forget(id)
+    const entry = await this.#get(id, recordStat, dataStat)
+    if (entry && !entry.appending && entry.durable !== dataStat.size) await this.#settle(entry, dataStat)
+    return entry
+  }
+
+  /** As {@link load}, in the words of the contract. */
+  async find (id: string): Promise<Upload | null> {
+    const entry = await this.load(id)
+    return entry && toUpload(entry.record, entry.durable, entry.modifiedAt)
+  }
+
+  /** Takes in an upload that was just created. */
+  async add (record: UploadRecord, fd: number): Promise<void> {
+    const [recordStat, dataStat] = [await this.#files.stat(this.#paths.record(record.id)), await this.#files.stat(this.#paths.data(record.id))]
+    if (recordStat && dataStat) this.#put(createEntry(record, recordStat, dataStat, fd))
+    else await this.#files.close(fd)
+  }
+
+  /** Runs `work` with a descriptor of the bytes, open for reading and writing. */
+  async use<Result> (entry: OpenUpload, work: (fd: number) => Promise<Result>): Promise<Result> {
+    entry.users++
+    try {
+      return await work(await this.#openFile(entry))
+    } finally {
+      entry.users--
+      entry.usedAt = Date.now()
+      await this.#closeIfDropped(entry)
+    }
+  }
+
+  /** Forgets an upload and closes its file, at once or when its last user is done. */
+  async drop (id: string): Promise<void> {
+    const entry = this.#entries.get(id)
+    if (!entry) return
+    this.#entries.delete(id)
+    entry.dropped = true
+    await this.#closeIfDropped(entry)
+  }
+
+  async close (): Promise<void> {
+    if (this.#timer) clearInterval(this.#timer)
+    this.#timer = null
+    for (const id of [...this.#entries.keys()]) await this.drop(id)
+  }
+
+  async #get (id: string, recordStat: Stats, dataStat: Stats): Promise<OpenUpload | null> {
+    const known = this.#entries.get(id)
+    if (known && known.inode === dataStat.ino && known.stamp === getStamp(recordStat)) return known
+    const record = await this.#readRecord(id)
+    if (record === null) return this.#forget(id)
+    // Another call may have read it in the meantime: one entry per file, or a descriptor would be lost.
+    const current = this.#entries.get(id)
+    if (!current || current.inode !== dataStat.ino) {
+      await this.drop(id)
+      return this.#put(createEntry(record, recordStat, dataStat, null))
+    }
+    current.record = record
+    current.stamp = getStamp(recordStat)
+    return current
+  }
+
+  async #readRecord (id: string): Promise<UploadRecord | null> {
+    const text = await this.#files.readText(this.#paths.record(id))
+    return text === null ? null : parseRecord(id, text)
+  }
+
+  #put (entry: OpenUpload): OpenUpload {
+    this.#entries.set(entry.id, entry)
+    if (this.#entries.size > MOST_OPEN) this.#evict()
+    this.#timer ??= setInterval(() => this.#closeIdle(), IDLE / 2).unref()
+    return entry
+  }
+
+  async #settle (entry: OpenUpload, { size, mtime }: Stats): Promise<void> {
+    // A mark is only set on bytes that were synced before.
+    if (this.#files.durability === 'fsync' && !entry.record.marked) await this.use(entry, async fd => this.#files.sync(fd))
+    entry.durable = size
+    entry.modifiedAt = mtime
+  }
+
+  async #openFile (entry: OpenUpload): Promise<number> {
+    entry.file ??= Promise.resolve(this.#files.open(this.#paths.data(entry.id), 'r+'))
+    try {
+      return await entry.file
+    } catch (error) {
+      entry.file = null
+      throw error
+    }
+  }
+
+  async #closeIfDropped (entry: OpenUpload): Promise<void> {
+    if (!entry.dropped || entry.users > 0 || entry.file === null) return
+    const { file } = entry
+    entry.file = null
+    await this.#files.close(await file)
+  }
+
+  async #forget (id: string): Promise<null> {
+    await this.drop(id)
+    return null
+  }
+
+  #evict (): void {
+    for (const [id, entry] of this.#entries) {
+      if (entry.users > 0 || entry.appending) continue
+      this.drop(id).catch(ignore)
+      return
+    }
+  }
+
+  #closeIdle (): void {
+    const limit = Date.now() - IDLE
+    for (const [id, { users, usedAt }] of this.#entries) if (users === 0 && usedAt < limit) this.drop(id).catch(ignore)
+  }
+}
+
+function createEntry (record: UploadRecord, recordStat: Stats, { ino, mtime }: Stats, fd: number | null): OpenUpload {
+  return {
+    id: record.id,
+    record,
+    stamp: getStamp(recordStat),
+    inode: ino,
+    durable: 0,
+    modifiedAt: mtime,
+    appending: false,
+    file: fd === null ? null : Promise.resolve(fd),
+    users: 0,
+    dropped: false,
+    usedAt: Date.now()
+  }
+}
+
+function getStamp ({ ino, mtimeMs, size }: Stats): string {
+  return `${ino} ${mtimeMs} ${size}`
+}
+
+// A descriptor that can't be closed is lost; nothing depends on it any more.
+function ignore (): void {}
+
+const MOST_OPEN = 256
+/** How long an upload that nobody uses stays open, in ms. */
+const IDLE = 20_000

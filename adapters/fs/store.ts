@@ -1,0 +1,18 @@
+import { StorageFull } from '../../lib/storage.js'
+import type { Directory } from './directory.js'
+import { isCode, type Files } from './files.js'
+import type { OpenUploads } from './open-uploads.js'
+import type { Paths } from './paths.js'
+
+/** What the operations of this adapter share. */
+export interface Store {
+  readonly paths: Paths
+  readonly files: Files
+  readonly directory: Directory
+  readonly uploads: OpenUploads
+}
+
+/** Says in the words of the contract that the device is full. */
+export function asStorageError (error: unknown): unknown {
+  return isCode(error, 'ENOSPC', 'EDQUOT', 'EFBIG') ? new StorageFull('The device has no room', { cause: error }) : error
+}

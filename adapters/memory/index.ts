@@ -1,0 +1,80 @@
+import { Readable } from 'node:stream'
+import { LengthConflict, OffsetConflict, UploadExists, UploadMissing, type Storage } from '../../lib/storage.js'
+import { isFull, type NewUpload, type Upload } from '../../lib/upload.js'
+
+interface Entry {
+  readonly record: NewUpload
+  readonly bytes: Buffer
+  readonly marked: boolean
+  readonly modifiedAt: Date
+}
+
+/** Keeps uploads in memory until the process ends: the contract in its shortest form, for tests and examples. */
+export function createMemoryStorage (): Storage {
+  const entries = new Map<string, Entry>()
+
+  const get = (id: string): Entry => {
+    const entry = entries.get(id)
+    if (!entry) throw new UploadMissing('There is no such upload')
+    return entry
+  }
+
+  return {
+    async create (record) {
+      if (entries.has(record.id)) throw new UploadExists('There is an upload of that id')
+      entries.set(record.id, { record, bytes: Buffer.alloc(0), marked: false, modifiedAt: record.createdAt })
+    },
+
+    async find (id) {
+      const entry = entries.get(id)
+      return entry ? toUpload(entry) : null
+    },
+
+    async append (id, { offset, body }) {
+      const { bytes } = get(id)
+      if (bytes.length !== offset) throw new OffsetConflict(bytes.length)
+      const parts: Uint8Array[] = [bytes]
+      for (let batch; (batch = await body.next()) !== null;) parts.push(...batch)
+      const joined = Buffer.concat(parts)
+      entries.set(id, { ...get(id), bytes: joined, modifiedAt: new Date() })
+      return joined.length
+    },
+
+    async setLength (id, length) {
+      const entry = get(id)
+      if (entry.record.length === length) return
+      if (entry.record.length !== null || length < entry.bytes.length) throw new LengthConflict('The upload has another length')
+      entries.set(id, { ...entry, record: { ...entry.record, length } })
+    },
+
+    async complete (id) {
+      entries.set(id, { ...get(id), marked: true })
+    },
+
+    async remove (id) {
+      entries.delete(id)
+    },
+
+    async update (id, change) {
+      const entry = entries.get(id)
+      if (!entry) return null
+      const changes = change(toUpload(entry))
+      if (changes) entries.set(id, { ...entry, record: { ...entry.record, ...changes } })
+      return toUpload(get(id))
+    },
+
+    async read (id, { start, end }) {
+      const entry = entries.get(id)
+      return entry ? Readable.from([entry.bytes.subarray(start, end + 1)]) : null
+    },
+
+    async * list () {
+      for (const entry of entries.values()) yield toUpload(entry)
+    }
+  }
+}
+
+function toUpload ({ record, bytes, marked, modifiedAt }: Entry): Upload {
+  const extent = { length: record.length, offset: bytes.length }
+  return { ...record, ...extent, complete: marked || (isFull(extent) && record.completes === 'at-length'), modifiedAt }
+}

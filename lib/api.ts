@@ -1,0 +1,71 @@
+import { Readable } from 'node:stream'
+import type { Context } from './context.js'
+import { TUS_ERR_UPLOAD_INCOMPLETE, TUS_ERR_UPLOAD_NOT_FOUND, TusError } from './errors.js'
+import type { HookName, LifecycleHooks } from './hooks.js'
+import type { Log } from './log.js'
+import { openDownload } from './operations/download.js'
+import { asAnswerable } from './operations/failure.js'
+import { terminate } from './operations/terminate.js'
+import { isValidId, type Upload } from './upload.js'
+
+/** What an application calls: `app.tus`. */
+export interface TusApi {
+  /**
+   * Adds a lifecycle hook, at any time, behind those that are there.
+   *
+   * @throws TUS_ERR_HOOK_UNKNOWN, TUS_ERR_HOOK_INVALID
+   */
+  addHook<Name extends HookName>(name: Name, hook: LifecycleHooks[Name]): void
+  /** The upload of that id, or `null`. */
+  find(id: string): Promise<Upload | null>
+  /** All uploads, or those of one state, in no order. */
+  list(filter?: { state?: 'incomplete' | 'complete' }): AsyncIterable<Upload>
+  /**
+   * Opens a complete upload, from byte `start` to byte `end`, both included and counted from 0. Default: the whole.
+   *
+   * The stream fails with TUS_ERR_UPLOAD_NOT_FOUND or TUS_ERR_UPLOAD_INCOMPLETE where there is nothing to read.
+   */
+  createReadStream(id: string, range?: { start?: number, end?: number }): Readable
+  /** Removes an upload, with the hooks. Resolves to false if there was none. */
+  terminate(id: string): Promise<boolean>
+}
+
+export function createApi (context: Context, log: Log): TusApi {
+  const { storage, hooks } = context
+  const find = async (id: string) => isValidId(id) ? storage.find(id) : null
+
+  return {
+    addHook: (name, hook) => hooks.add(name, hook),
+
+    find,
+
+    async * list ({ state } = {}) {
+      for await (const upload of storage.list?.() ?? []) {
+        if (state === undefined || upload.complete === (state === 'complete')) yield upload
+      }
+    },
+
+    createReadStream (id, { start = 0, end = Infinity } = {}) {
+      return Readable.from(readBytes(), { objectMode: false })
+
+      async function * readBytes (): AsyncGenerator<Buffer> {
+        const upload = await find(id)
+        if (upload === null) throw TUS_ERR_UPLOAD_NOT_FOUND()
+        if (!upload.complete) throw TUS_ERR_UPLOAD_INCOMPLETE()
+        yield * await openDownload(context, id, { start, end: Math.min(end, upload.offset - 1) })
+      }
+    },
+
+    async terminate (id) {
+      if (!isValidId(id)) return false
+      try {
+        await terminate(context, id, { request: null, log })
+        return true
+      } catch (error) {
+        const answer = asAnswerable(error)
+        if (answer instanceof TusError && answer.code === 'TUS_ERR_UPLOAD_NOT_FOUND') return false
+        throw answer
+      }
+    }
+  }
+}

@@ -1,0 +1,205 @@
+import type { Readable } from 'node:stream'
+import type { UploadBody } from './storage.js'
+
+/** Why a body ended before its client had sent all of it. */
+export type Interruption = 'client-gone' | 'wanted' | 'stalled' | 'closing'
+
+export interface BodyOptions {
+  /** What the request declared as `Content-Length`, in bytes; `null` for a chunked body. */
+  readonly declared: number | null
+  /** The most that it may bring, in bytes. */
+  readonly limit: number
+  /** The error for a body that brings more than `limit`. */
+  readonly overflow: () => Error
+  /** How long it may bring nothing, in ms. */
+  readonly stallTimeout: number
+  /** Memory shared by all bodies of the process. */
+  readonly budget: BodyBudget
+}
+
+/**
+ * The bytes of one request, in batches.
+ *
+ * Turns every interruption into a clean end, and remembers why in `interruption`: both protocols ask a server to
+ * store what arrived, so a storage need not know that a connection broke. Only a body that brings more than it may
+ * throws.
+ *
+ * Nothing is read before the first `next`, so a request that is refused before leaves the stream untouched.
+ */
+export class RequestBody implements UploadBody {
+  readonly #source: Readable
+  readonly #options: BodyOptions
+  #chunks: Buffer[] = []
+  #gathered = 0
+  #received = 0
+  #state: 'unopened' | 'open' | 'ended' = 'unopened'
+  #failure: Error | null = null
+  #interruption: Interruption | null = null
+  #paused = false
+  #wanted = 0
+  #turn: NodeJS.Immediate | null = null
+  #wake: (() => void) | null = null
+  #stall: NodeJS.Timeout | null = null
+
+  constructor (source: Readable, options: BodyOptions) {
+    this.#source = source
+    this.#options = options
+  }
+
+  /** Why it ended early; `null` if it did not. */
+  get interruption (): Interruption | null {
+    return this.#interruption
+  }
+
+  /** Bytes that arrived so far. */
+  get received (): number {
+    return this.#received
+  }
+
+  async next (wanted = DEFAULT_BATCH): Promise<readonly Buffer[] | null> {
+    if (this.#state === 'unopened') this.#open()
+    // A caller that comes back from a slow write takes at once what gathered meanwhile.
+    while (this.#failure === null && this.#gathered === 0 && this.#state === 'open') await this.#wait(wanted)
+    if (this.#failure !== null) throw this.#failure
+    return this.#gathered === 0 ? null : this.#take()
+  }
+
+  /** Ends it here: what has arrived is handed out still, then comes the end. */
+  interrupt (reason: Interruption): void {
+    if (this.#state === 'ended') return
+    this.#interruption = reason
+    this.#end()
+  }
+
+  #open (): void {
+    const { budget, stallTimeout } = this.#options
+    this.#state = 'open'
+    budget.enter()
+    const source = this.#source
+    if (source.destroyed) return this.interrupt('client-gone')
+    source.on('data', this.#onData)
+    source.on('end', this.#onEnd)
+    source.on('error', this.#onGone)
+    source.on('close', this.#onGone)
+    this.#stall = setTimeout(this.#onStall, stallTimeout)
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#received += chunk.length
+    if (this.#received > this.#options.limit) return this.#fail()
+    this.#chunks.push(chunk)
+    this.#gathered += chunk.length
+    this.#stall?.refresh()
+    if (this.#received === this.#options.declared) return this.#end()
+    if (this.#gathered >= this.#options.budget.share || this.#chunks.length >= MOST_CHUNKS) this.#pause()
+    if (this.#wake === null) return
+    if (this.#paused || this.#gathered >= this.#wanted) return this.#wake()
+    // What the socket still holds arrives in this turn of the event loop: one write for all of it.
+    this.#turn ??= setImmediate(() => {
+      this.#turn = null
+      this.#wake?.()
+    })
+  }
+
+  readonly #onEnd = (): void => {
+    const { declared } = this.#options
+    // Only HTTP/2 can end a stream in order before the declared length is there.
+    if (declared !== null && this.#received < declared) this.interrupt('client-gone')
+    else this.#end()
+  }
+
+  readonly #onGone = (): void => {
+    this.interrupt('client-gone')
+  }
+
+  readonly #onStall = (): void => {
+    // While the storage is slow, it is not the client that stalls.
+    if (this.#paused) this.#stall?.refresh()
+    else this.interrupt('stalled')
+  }
+
+  #fail (): void {
+    this.#failure = this.#options.overflow()
+    this.#chunks = []
+    this.#gathered = 0
+    this.#end()
+  }
+
+  #end (): void {
+    if (this.#state === 'open') {
+      this.#options.budget.leave()
+      if (this.#stall !== null) clearTimeout(this.#stall)
+      const source = this.#source
+      source.off('data', this.#onData)
+      source.off('end', this.#onEnd)
+      source.off('close', this.#onGone)
+      source.off('error', this.#onGone)
+      source.on('error', ignore)
+      if (this.#received !== this.#options.declared) source.pause()
+    }
+    this.#state = 'ended'
+    this.#wake?.()
+  }
+
+  #pause (): void {
+    this.#paused = true
+    this.#source.pause()
+  }
+
+  #take (): Buffer[] {
+    const batch = this.#chunks
+    this.#chunks = []
+    this.#gathered = 0
+    if (this.#paused && this.#state === 'open') {
+      this.#paused = false
+      this.#stall?.refresh()
+      this.#source.resume()
+    }
+    return batch
+  }
+
+  #wait (wanted: number): Promise<void> {
+    return new Promise(resolve => {
+      this.#wanted = wanted
+      this.#wake = () => {
+        this.#wake = null
+        resolve()
+      }
+    })
+  }
+}
+
+/**
+ * Bounds what the bodies of a process hold in memory: `total` bytes are shared by those that are open, so that one
+ * upload is fast and many stay small.
+ */
+export class BodyBudget {
+  readonly #total: number
+  #open = 0
+
+  /** @param total bytes, default 8 MiB */
+  constructor (total = 8 * MIB) {
+    this.#total = total
+  }
+
+  /** What one body may gather before it pauses its connection: between 64 KiB and 2 MiB. */
+  get share (): number {
+    return Math.min(2 * MIB, Math.max(64 * 1024, this.#total / this.#open))
+  }
+
+  enter (): void {
+    this.#open++
+  }
+
+  leave (): void {
+    this.#open--
+  }
+}
+
+// A connection that breaks after its body was given up is nobody's error any more.
+function ignore (): void {}
+
+const MIB = 1024 * 1024
+const DEFAULT_BATCH = MIB
+/** A chunk of one byte costs a hundred in memory: their number is bounded too. */
+const MOST_CHUNKS = 1024

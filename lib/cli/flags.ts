@@ -1,0 +1,87 @@
+import { parseArgs } from 'node:util'
+import { parseSize } from './units.js'
+
+/** What `serve` was told, with every default filled in. */
+export interface ServeFlags {
+  readonly host: string
+  readonly port: number
+  readonly prefix: string
+  readonly dir: string
+  readonly durability: 'fsync' | 'none'
+  readonly maxSize: number | null
+  readonly cors: string | null
+  readonly download: boolean
+  readonly trustProxy: string | null
+  readonly logLevel: string
+}
+
+/** The command line can't be understood; `message` is for the person who typed it. */
+export class UsageError extends Error {}
+
+/**
+ * Reads the flags of `serve`; what is not given comes from the environment (`FASTIFY_TUS_MAX_SIZE` for `--max-size`), then from the defaults.
+ *
+ * @throws UsageError
+ */
+export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv): ServeFlags {
+  const values = parse(args)
+  const get = (name: string): string | null => values[name] ?? env[`FASTIFY_TUS_${name.toUpperCase().replaceAll('-', '_')}`] ?? null
+  const has = (name: string): boolean => !['', '0', 'false', null].includes(get(name))
+
+  return {
+    host: get('host') ?? '127.0.0.1',
+    port: oneOf('port', get('port') ?? '1080', 'a number from 0 to 65535', parsePort),
+    prefix: get('prefix') ?? '/files',
+    dir: get('dir') ?? './uploads',
+    durability: oneOf('durability', get('durability') ?? 'fsync', 'fsync or none', parseDurability),
+    maxSize: optional('max-size', get('max-size'), 'a size such as 5GB or 8MiB', parseSize),
+    cors: get('cors'),
+    download: !has('no-download'),
+    trustProxy: get('trust-proxy'),
+    logLevel: oneOf('log-level', get('log-level') ?? 'info', LEVELS.join(', '), level => LEVELS.includes(level) ? level : null)
+  }
+}
+
+function parse (args: readonly string[]): Record<string, string | undefined> {
+  try {
+    const { values } = parseArgs({ args: [...args], options: OPTIONS, strict: true })
+    return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]))
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
+function oneOf<Value> (name: string, text: string, expected: string, read: (text: string) => Value | null): Value {
+  const value = read(text)
+  if (value === null) throw new UsageError(`--${name} must be ${expected}, not '${text}'`)
+  return value
+}
+
+function optional<Value> (name: string, text: string | null, expected: string, read: (text: string) => Value | null): Value | null {
+  return text === null ? null : oneOf(name, text, expected, read)
+}
+
+function parsePort (text: string): number | null {
+  return /^\d{1,5}$/.test(text) && Number(text) <= 65535 ? Number(text) : null
+}
+
+function parseDurability (text: string): 'fsync' | 'none' | null {
+  return text === 'fsync' || text === 'none' ? text : null
+}
+
+const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
+const text = { type: 'string' } as const
+const flag = { type: 'boolean' } as const
+const OPTIONS = {
+  host: text,
+  port: text,
+  prefix: text,
+  dir: text,
+  durability: text,
+  'max-size': text,
+  cors: text,
+  'no-download': flag,
+  'no-ietf': flag,
+  'trust-proxy': text,
+  'log-level': text
+} as const

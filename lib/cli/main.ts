@@ -1,0 +1,42 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { UsageError, parseServeFlags } from './flags.js'
+import { serve } from './serve.js'
+
+const USAGE = `fastify-tus: resumable uploads over tus
+
+  fastify-tus serve [--host 127.0.0.1] [--port 1080] [--prefix /files]
+                    [--dir ./uploads] [--durability fsync|none]
+                    [--max-size SIZE] [--cors ORIGIN] [--no-download] [--no-ietf]
+                    [--trust-proxy CIDR] [--log-level LEVEL]
+
+Sizes read 5GB or 8MiB. Each flag also reads from the environment: FASTIFY_TUS_PORT, FASTIFY_TUS_MAX_SIZE, …
+`
+
+try {
+  await run(process.argv.slice(2))
+} catch (error) {
+  const usage = error instanceof UsageError
+  process.stderr.write(`fastify-tus: ${(error as Error).message}\n${usage ? `\n${USAGE}` : ''}`)
+  process.exit(usage ? 2 : 1)
+}
+
+async function run ([command, ...args]: string[]): Promise<void> {
+  switch (command) {
+    case 'serve':
+      await serve(parseServeFlags(args, process.env))
+      return
+    case '--help': case '-h': case 'help':
+      process.stdout.write(USAGE)
+      return
+    case '--version': case '-v':
+      process.stdout.write(`${readVersion()}\n`)
+      return
+    default:
+      throw new UsageError(command === undefined ? 'a command is missing' : `there is no command '${command}'`)
+  }
+}
+
+function readVersion (): string {
+  return JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')).version
+}

@@ -1,0 +1,42 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import type { AddressInfo } from 'node:net'
+import { createFsStorage } from '../../adapters/fs/index.js'
+import fastifyTus from '../index.js'
+import type { ServeFlags } from './flags.js'
+
+/** Starts a server, prints one line when it is ready, and stops in order at SIGTERM and SIGINT. */
+export async function serve (flags: ServeFlags): Promise<FastifyInstance> {
+  const app = Fastify({
+    logger: { level: flags.logLevel, stream: process.stderr },
+    trustProxy: flags.trustProxy ?? false
+  })
+  app.get('/health', async () => ({ status: 'ok' }))
+  await app.register(fastifyTus, {
+    prefix: flags.prefix,
+    storage: createFsStorage({ directory: flags.dir, durability: flags.durability }),
+    maxSize: flags.maxSize,
+    download: flags.download,
+    cors: flags.cors === null ? false : { origin: flags.cors.includes(',') ? flags.cors.split(',') : flags.cors }
+  })
+  await app.listen({ host: flags.host, port: flags.port })
+  stopOnSignals(app)
+  process.stdout.write(`fastify-tus listening on ${getUrl(app, flags)}\n`)
+  return app
+}
+
+function getUrl (app: FastifyInstance, { host, prefix }: ServeFlags): string {
+  const { port } = app.server.address() as AddressInfo
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}${prefix}`
+}
+
+function stopOnSignals (app: FastifyInstance): void {
+  const stop = () => {
+    // A second signal, from somebody who can't wait, ends the process at once.
+    process.off('SIGTERM', stop).off('SIGINT', stop)
+    app.close().then(() => process.exit(0), error => {
+      app.log.error({ err: error }, 'the server did not stop in order')
+      process.exit(1)
+    })
+  }
+  process.on('SIGTERM', stop).on('SIGINT', stop)
+}

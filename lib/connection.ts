@@ -1,0 +1,36 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { IncomingMessage } from 'node:http'
+
+/**
+ * Lets a response reach a client that is still sending.
+ *
+ * A body that was read in part and given up would leave its connection paused for good, and a connection that closes with unread
+ * bytes resets, which can overtake the response. So: announce `Connection: close`, send the response and the end of the
+ * stream, then go on receiving and throwing away for a moment, as nginx's `lingering_close` does.
+ */
+export function closeAfterUnreadBody (request: FastifyRequest, reply: FastifyReply): void {
+  const { raw } = request
+  if (raw.httpVersionMajor !== 1 || raw.complete || !mayHaveBody(raw)) return
+  reply.header('connection', 'close')
+  linger(raw)
+}
+
+function mayHaveBody ({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
+
+function linger (request: IncomingMessage): void {
+  const { socket } = request
+  // Node calls this when the response is finished and the connection is not to be kept.
+  socket.destroySoon = () => {
+    const destroy = () => { socket.destroy() }
+    const timer = setTimeout(destroy, LINGER)
+    socket.once('close', () => clearTimeout(timer))
+    request.once('close', destroy)
+    request.resume()
+    socket.end()
+  }
+}
+
+/** How long a client that still sends may take to notice the response, in ms. */
+const LINGER = 5_000

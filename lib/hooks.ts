@@ -1,0 +1,121 @@
+import type { FastifyRequest } from 'fastify'
+import { TUS_ERR_HOOK_FAILED, TUS_ERR_HOOK_INVALID, TUS_ERR_HOOK_UNKNOWN } from './errors.js'
+import type { Log } from './log.js'
+import type { Metadata, NewUpload, Upload } from './upload.js'
+
+/** What a request is about to do with an upload. */
+export type AccessAction = 'inspect' | 'append' | 'terminate' | 'download' | 'concatenate'
+
+/** What `preCreate` may decide about an upload that is about to be stored. */
+export interface CreateDecision {
+  readonly id?: string
+  readonly metadata?: Metadata
+  readonly serverMetadata?: Readonly<Record<string, unknown>>
+  readonly expiresAt?: Date | null
+}
+
+/** What `preFinish` may add to the response that tells the client that all bytes are there. */
+export interface FinishDecision {
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+type Awaitable<Value> = Value | Promise<Value>
+
+/**
+ * The points in the life of an upload at which an application can step in. `request` is `null` where no request is
+ * the cause: the application called `app.tus`.
+ *
+ * A `pre…` hook that throws an error with a `statusCode` refuses the request with that status; any other throw is a 500 that
+ * does not show its message. A `post…` hook that throws is logged and changes nothing.
+ */
+export interface LifecycleHooks {
+  /** On HEAD, PATCH, DELETE and GET, before any byte of the body is read. Throws to refuse. */
+  preAccess (request: FastifyRequest, upload: Upload, action: AccessAction): Awaitable<void>
+  /** Before anything is stored. Throws to refuse. */
+  preCreate (request: FastifyRequest, draft: NewUpload): Awaitable<CreateDecision | void>
+  /** The upload is durable. */
+  postCreate (request: FastifyRequest, upload: Upload): Awaitable<void>
+  /** All bytes are there; the upload is not complete yet. Throws to refuse: the next HEAD or PATCH tries again. */
+  preFinish (request: FastifyRequest | null, upload: Upload): Awaitable<FinishDecision | void>
+  /** The upload is complete and readable. Not for partial uploads. */
+  postFinish (request: FastifyRequest | null, upload: Upload): Awaitable<void>
+  /** Before removal. Throws to refuse. */
+  preTerminate (request: FastifyRequest | null, upload: Upload): Awaitable<void>
+  /** Removed. */
+  postTerminate (request: FastifyRequest | null, upload: Upload): Awaitable<void>
+  /** A request on the upload failed after its body began. */
+  postFail (request: FastifyRequest, upload: Upload, error: Error): Awaitable<void>
+}
+
+/** The request that hooks see; nothing below the routes looks inside. */
+export type HookRequest = FastifyRequest
+
+export type HookName = keyof LifecycleHooks
+type Arguments<Name extends HookName> = Parameters<LifecycleHooks[Name]>
+type Result<Name extends HookName> = Exclude<Awaited<ReturnType<LifecycleHooks[Name]>>, void>
+type PreHook = Extract<HookName, `pre${string}`>
+type PostHook = Extract<HookName, `post${string}`>
+
+/** The lifecycle hooks of one instance of the plugin, run in the order in which they were added. */
+export class Hooks {
+  readonly #table: { [Name in HookName]: Array<LifecycleHooks[Name]> } = {
+    preAccess: [],
+    preCreate: [],
+    postCreate: [],
+    preFinish: [],
+    postFinish: [],
+    preTerminate: [],
+    postTerminate: [],
+    postFail: []
+  }
+
+  add<Name extends HookName> (name: Name, hook: LifecycleHooks[Name]): void {
+    if (!Object.hasOwn(this.#table, name)) throw TUS_ERR_HOOK_UNKNOWN({ hook: String(name) })
+    if (typeof hook !== 'function') throw TUS_ERR_HOOK_INVALID({ hook: name })
+    this.#table[name].push(hook)
+  }
+
+  has (name: HookName): boolean {
+    return this.#table[name].length > 0
+  }
+
+  /** Runs hooks that may refuse, and resolves to what they returned. */
+  async runPre<Name extends PreHook> (name: Name, log: Log, ...args: Arguments<Name>): Promise<Array<Result<Name>>> {
+    const results: Array<Result<Name>> = []
+    for (const hook of this.#table[name]) {
+      try {
+        const result = await call(hook, args)
+        if (result) results.push(result as Result<Name>)
+      } catch (error) {
+        throw asRefusal(name, error, log)
+      }
+    }
+    return results
+  }
+
+  /** Runs hooks that only report: none of them can fail. */
+  async runPost<Name extends PostHook> (name: Name, log: Log, ...args: Arguments<Name>): Promise<void> {
+    for (const hook of this.#table[name]) {
+      try {
+        await call(hook, args)
+      } catch (error) {
+        log.error({ err: error, hook: name }, 'a lifecycle hook failed')
+      }
+    }
+  }
+}
+
+function call (hook: unknown, args: unknown[]): unknown {
+  return (hook as (...args: unknown[]) => unknown)(...args)
+}
+
+function asRefusal (hook: HookName, error: unknown, log: Log): unknown {
+  if (isRefusal(error)) return error
+  log.error({ err: error, hook }, 'a lifecycle hook failed')
+  return TUS_ERR_HOOK_FAILED({ hook }, error)
+}
+
+function isRefusal (error: unknown): boolean {
+  return error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number'
+}

@@ -1,0 +1,19 @@
+import fp from 'fastify-plugin'
+import { TusError, errorCodes } from './errors.js'
+import { plugin } from './plugin.js'
+
+/** Resumable uploads as a Fastify plugin: `app.register(fastifyTus, options)`. */
+const fastifyTus = Object.assign(fp(plugin, { name: 'fastify-tus', fastify: '5.x' }), { TusError, errorCodes })
+
+export default fastifyTus
+export { fastifyTus, fastifyTus as 'module.exports' }
+export { TusError, errorCodes, type ErrorFacts } from './errors.js'
+export type { TusApi } from './api.js'
+export type { AccessAction, CreateDecision, FinishDecision, HookName, LifecycleHooks } from './hooks.js'
+export { LockTimeout, createMemoryLocker, type Locker } from './locker.js'
+export type { Extension, RouteOptions, TusOptions } from './options.js'
+export {
+  LengthConflict, OffsetConflict, StorageFull, UploadExists, UploadMissing,
+  type Addition, type ByteRange, type Storage, type UploadBody, type UploadChange
+} from './storage.js'
+export type { Metadata, NewUpload, Upload } from './upload.js'

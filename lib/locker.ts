@@ -1,0 +1,77 @@
+/** Mutual exclusion per upload, with a way to ask the holder to leave. */
+export interface Locker {
+  /**
+   * Runs `work` while nobody else works on `id`, in the order of the calls, and resolves to its result.
+   *
+   * `work` gets a signal that aborts when somebody else asks for the same upload: a holder that only waits for its
+   * client should then come to an end, so that nobody waits for a connection that died unnoticed.
+   *
+   * @param timeout how long to wait for the upload, in ms
+   * @throws LockTimeout if the upload did not become free in time; `work` did not run
+   */
+  withLock<Result>(id: string, timeout: number, work: (wanted: AbortSignal) => Promise<Result>): Promise<Result>
+}
+
+/** The upload stayed in use for longer than the caller would wait. */
+export class LockTimeout extends Error {
+  override readonly name = 'LockTimeout'
+}
+
+/** Exclusion between the requests of one process. */
+export function createMemoryLocker (): Locker {
+  const queues = new Map<string, Queue>()
+
+  return {
+    async withLock (id, timeout, work) {
+      const queue = queues.get(id) ?? new Queue()
+      queues.set(id, queue)
+      const wanted = await queue.enter(timeout)
+      try {
+        return await work(wanted)
+      } finally {
+        queue.leave()
+        if (queue.isEmpty()) queues.delete(id)
+      }
+    }
+  }
+}
+
+/** Who holds one upload, and who waits for it, first come first served. */
+class Queue {
+  #holder: AbortController | null = null
+  readonly #waiting: Array<() => void> = []
+
+  /** Resolves when it is the caller's turn. */
+  async enter (timeout: number): Promise<AbortSignal> {
+    if (this.#holder !== null) await this.#wait(timeout)
+    this.#holder = new AbortController()
+    if (this.#waiting.length > 0) this.#holder.abort()
+    return this.#holder.signal
+  }
+
+  leave (): void {
+    const next = this.#waiting.shift()
+    // The next in line is the holder from this moment on: nobody who comes now may slip in between.
+    if (next) next()
+    else this.#holder = null
+  }
+
+  isEmpty (): boolean {
+    return this.#holder === null
+  }
+
+  #wait (timeout: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const turn = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      const timer = setTimeout(() => {
+        this.#waiting.splice(this.#waiting.indexOf(turn), 1)
+        reject(new LockTimeout('The upload stayed in use'))
+      }, timeout)
+      this.#waiting.push(turn)
+      this.#holder?.abort()
+    })
+  }
+}

@@ -1,0 +1,46 @@
+import type { Context } from '../context.js'
+import { TUS_ERR_LENGTH_MISMATCH, TUS_ERR_OFFSET_MISMATCH } from '../errors.js'
+import type { Upload } from '../upload.js'
+import type { AppendCommand } from './commands.js'
+import { completeIfDue, respectHooks, type Completion } from './complete.js'
+import type { Exchange } from './exchange.js'
+import { checkAccess, findOrThrow } from './find.js'
+import { checkBody, checkLength } from './limits.js'
+import { receive } from './receive.js'
+
+/**
+ * Appends the body of a request to an upload, and completes the upload if that was the last byte.
+ *
+ * Everything that can be refused is refused before a byte of the body is read.
+ */
+export async function append (context: Context, id: string, command: AppendCommand, exchange: Exchange): Promise<Completion> {
+  await checkAccess(context, id, 'append', exchange)
+  return context.locker.withLock(id, context.options.lockTimeout, async wanted => {
+    const found = await findOrThrow(context, id)
+    check(context, found, command, exchange)
+    const upload = await setLength(context, await respectHooks(context, found), command.length)
+    return completeIfDue(context, await receive(context, upload, command, exchange, wanted), exchange)
+  })
+}
+
+function check (context: Context, upload: Upload, { offset, length, declared }: AppendCommand, { request }: Exchange): void {
+  if (offset !== upload.offset) throw TUS_ERR_OFFSET_MISMATCH({ offset: upload.offset })
+  if (length !== null) {
+    checkNewLength(upload, length)
+    checkLength(context, length, request)
+  }
+  checkBody(context, { offset, length: length ?? upload.length }, declared, request)
+}
+
+/** "Once set the length MUST NOT be changed" (CD-6); and it can't be less than what is there (CD-7). */
+function checkNewLength (upload: Upload, length: number): void {
+  if (upload.length === null ? length < upload.offset : length !== upload.length) {
+    throw TUS_ERR_LENGTH_MISMATCH()
+  }
+}
+
+async function setLength (context: Context, upload: Upload, length: number | null): Promise<Upload> {
+  if (length === null || upload.length !== null) return upload
+  await context.storage.setLength(upload.id, length)
+  return { ...upload, length }
+}

@@ -1,0 +1,51 @@
+import type { Context } from '../context.js'
+import type { FinishDecision, HookRequest } from '../hooks.js'
+import type { Log } from '../log.js'
+import { isFull, type NewUpload, type Upload } from '../upload.js'
+
+/** An upload after an operation, and what the application adds to the response. */
+export interface Completion {
+  readonly upload: Upload
+  readonly decision: FinishDecision
+}
+
+/** Who wants an upload completed: a request, or the application itself. */
+export interface Cause {
+  readonly request: HookRequest | null
+  readonly log: Log
+}
+
+/**
+ * Completes an upload whose bytes are all there, with the hooks around it; leaves any other as it is.
+ *
+ * A completion that failed once (a hook refused, the process died) is tried again by the next request.
+ * Partial uploads complete without hooks (CC-3).
+ */
+export async function completeIfDue (context: Context, upload: Upload, cause: Cause): Promise<Completion> {
+  if (upload.complete || !isFull(upload)) return { upload, decision: {} }
+  const decisions = upload.partial ? [] : await context.hooks.runPre('preFinish', cause.log, cause.request, upload)
+  await context.storage.complete(upload.id)
+  const complete = { ...upload, complete: true }
+  if (!upload.partial) await context.hooks.runPost('postFinish', cause.log, cause.request, complete)
+  return { upload: complete, decision: mergeDecisions(decisions) }
+}
+
+/**
+ * Who decides that an upload is complete: its length alone, unless hooks of the application have a say. Without them a
+ * storage need not write a mark, which is a third of the cost of a small upload.
+ */
+export function chooseCompletion ({ hooks }: Context, { partial }: Pick<Upload, 'partial'>): NewUpload['completes'] {
+  return !partial && (hooks.has('preFinish') || hooks.has('postFinish')) ? 'by-mark' : 'at-length'
+}
+
+/** An upload that was created before the application had finish hooks must not complete around them. */
+export async function respectHooks (context: Context, upload: Upload): Promise<Upload> {
+  const completes = chooseCompletion(context, upload)
+  if (upload.complete || upload.completes === completes || completes === 'at-length') return upload
+  return await context.storage.update(upload.id, () => ({ completes })) ?? upload
+}
+
+/** The last hook that says something wins. */
+function mergeDecisions (decisions: readonly FinishDecision[]): FinishDecision {
+  return decisions.reduce<FinishDecision>((merged, { headers, ...rest }) => ({ ...merged, ...rest, headers: { ...merged.headers, ...headers } }), {})
+}

@@ -1,0 +1,38 @@
+import type { Context } from '../context.js'
+import { TUS_ERR_APPEND_TOO_LARGE, TUS_ERR_BODY_TOO_LONG, TUS_ERR_UPLOAD_TOO_LARGE } from '../errors.js'
+import type { HookRequest } from '../hooks.js'
+import { getRoom, type Upload } from '../upload.js'
+
+type Extent = Pick<Upload, 'length' | 'offset'>
+
+/** @throws TUS_ERR_UPLOAD_TOO_LARGE if uploads of that length are not taken from this client (CR-12, CD-8) */
+export function checkLength (context: Context, length: number | null, request: HookRequest): void {
+  const max = context.options.maxSize(request)
+  if (length !== null && length > max) throw TUS_ERR_UPLOAD_TOO_LARGE({ max })
+}
+
+/**
+ * Refuses a body that announces more bytes than fit.
+ *
+ * @throws what {@link limitBody} gives as `overflow`
+ */
+export function checkBody (context: Context, extent: Extent, declared: number | null, request: HookRequest): void {
+  const { limit, overflow } = limitBody(context, extent, request)
+  if (declared !== null && declared > limit) throw overflow()
+}
+
+/** How many bytes a body may bring to an upload, and the error for more: the tightest of the three limits. */
+export function limitBody (context: Context, extent: Extent, request: HookRequest): { limit: number, overflow: () => Error } {
+  const { maxAppendSize } = context.options
+  const room = getRoom(extent)
+  const max = extent.length === null ? context.options.maxSize(request) : Infinity
+  const left = Math.max(0, max - extent.offset)
+  const limit = Math.min(room, maxAppendSize, left)
+  return {
+    limit,
+    overflow: () => {
+      if (limit === room) return TUS_ERR_BODY_TOO_LONG({ length: extent.length ?? Infinity })
+      return limit === left ? TUS_ERR_UPLOAD_TOO_LARGE({ max }) : TUS_ERR_APPEND_TOO_LARGE({ max: maxAppendSize })
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import type { Interruption } from '../body.js'
+import type { Context } from '../context.js'
+import { TUS_ERR_BODY_CUT, TUS_ERR_BODY_STALLED, TUS_ERR_BODY_TAKEN_OVER, TUS_ERR_SHUTTING_DOWN, type TusError } from '../errors.js'
+import { isFull, type Upload } from '../upload.js'
+import type { BodyCommand } from './commands.js'
+import type { Exchange } from './exchange.js'
+import { limitBody } from './limits.js'
+
+/**
+ * Appends the body of a request where the upload ends, and resolves to the upload afterwards.
+ *
+ * The caller holds the lock and has checked everything that could refuse the request.
+ *
+ * @throws TUS_ERR_BODY_… if the body was interrupted: what arrived is stored, and the error tells the new offset
+ * @throws what the storage throws
+ */
+export async function receive (context: Context, upload: Upload, command: BodyCommand, exchange: Exchange, wanted: AbortSignal): Promise<Upload> {
+  const body = exchange.openBody({ declared: command.declared, ...limitBody(context, upload, exchange.request) })
+  const leave = () => body.interrupt('wanted')
+  if (wanted.aborted) leave()
+  wanted.addEventListener('abort', leave)
+  try {
+    const offset = await context.storage.append(upload.id, { offset: upload.offset, body, keep: command.keep })
+    const appended = { ...upload, offset, modifiedAt: new Date() }
+    // A body that brought the last byte has done its work, whatever happened behind it.
+    if (body.interruption !== null && !isFull(appended)) throw INTERRUPTED[body.interruption](offset)
+    return appended
+  } catch (error) {
+    await context.hooks.runPost('postFail', exchange.log, exchange.request, upload, error as Error)
+    throw error
+  } finally {
+    wanted.removeEventListener('abort', leave)
+    context.openBodies.delete(body)
+  }
+}
+
+const INTERRUPTED: Readonly<Record<Interruption, (offset: number) => TusError>> = {
+  'client-gone': offset => TUS_ERR_BODY_CUT({ offset }),
+  wanted: offset => TUS_ERR_BODY_TAKEN_OVER({ offset }),
+  stalled: offset => TUS_ERR_BODY_STALLED({ offset }),
+  closing: offset => TUS_ERR_SHUTTING_DOWN({ offset })
+}

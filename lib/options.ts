@@ -1,0 +1,171 @@
+import type { FastifyCorsOptions } from '@fastify/cors'
+import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
+import { randomBytes } from 'node:crypto'
+import { TUS_ERR_OPTION_INVALID, TUS_ERR_OPTION_UNKNOWN } from './errors.js'
+import type { Locker } from './locker.js'
+import type { Storage } from './storage.js'
+import type { Metadata } from './upload.js'
+
+/** The extensions of tus 1.0.0 that can be switched. */
+export const EXTENSIONS = ['creation', 'creation-with-upload', 'creation-defer-length', 'termination'] as const
+export type Extension = typeof EXTENSIONS[number]
+
+/** Options of Fastify that the plugin puts on each of its routes. */
+export type RouteOptions = Pick<RouteShorthandOptions,
+  'onRequest' | 'preParsing' | 'preValidation' | 'preHandler' | 'preSerialization' | 'onSend' | 'onResponse' |
+  'onError' | 'onTimeout' | 'config' | 'constraints' | 'logLevel' | 'errorHandler'>
+
+export interface TusOptions {
+  /** Where the routes are, below the prefix of the registering scope. Default `/files`. */
+  prefix?: string
+  /** Where uploads are kept. Default: the filesystem, in `./uploads`. */
+  storage?: Storage
+  /** The largest upload, in bytes; `null` is no limit. A function decides per request. Default: no limit. */
+  maxSize?: number | null | ((request: FastifyRequest) => number | null)
+  /** The largest body of one request, in bytes; `null` is no limit. Default: no limit. */
+  maxAppendSize?: number | null
+  /** The longest `Upload-Metadata` header, in bytes. Default 4096. */
+  maxMetadataSize?: number
+  /** The extensions to offer. Default: all that the storage can do. */
+  extensions?: readonly Extension[]
+  /** The protocols to speak. Default: `['tus']`. */
+  protocols?: ReadonlyArray<'tus'>
+  /** Whether `GET` of a complete upload answers its bytes. Default `true`. */
+  download?: boolean
+  /** Exclusion between requests on one upload. Default: the storage's own, else one for a single process. */
+  locker?: Locker
+  /** How long a request waits for an upload that another one uses, in ms, before 423. Default 10 000. */
+  lockTimeout?: number
+  /** A body that brings no byte for so long, in ms, ends there. Default 60 000. */
+  stallTimeout?: number
+  /** The id of a new upload. Default: 128 random bits in hexadecimal. */
+  generateId?: (request: FastifyRequest, metadata: Metadata) => string | Promise<string>
+  /** The URL of an upload, in place of one made from the request. */
+  location?: (request: FastifyRequest, id: string) => string
+  /** Whether the URL of an upload is a path without scheme and host. Default `false`. */
+  relativeLocation?: boolean
+  /** Options of `@fastify/cors` for the tus routes; the tus headers are allowed and exposed. Default `false`: none. */
+  cors?: false | FastifyCorsOptions
+  /** Options of Fastify for each of the tus routes. */
+  routeOptions?: RouteOptions
+}
+
+/** The options with every default filled in. */
+export interface ResolvedOptions {
+  readonly prefix: string
+  readonly storage: Storage | null
+  readonly maxSize: (request: FastifyRequest) => number
+  /** What every upload is limited to, in bytes, if that does not depend on the request. */
+  readonly announcedMaxSize: number | null
+  readonly maxAppendSize: number
+  readonly maxMetadataSize: number
+  readonly extensions: ReadonlySet<Extension>
+  readonly download: boolean
+  readonly locker: Locker | null
+  readonly lockTimeout: number
+  readonly stallTimeout: number
+  readonly generateId: NonNullable<TusOptions['generateId']>
+  readonly hasOwnIds: boolean
+  readonly location: TusOptions['location'] | null
+  readonly relativeLocation: boolean
+  readonly cors: false | FastifyCorsOptions
+  readonly routeOptions: RouteOptions
+}
+
+/**
+ * Checks the options and fills in the defaults.
+ *
+ * @throws TUS_ERR_OPTION_INVALID, TUS_ERR_OPTION_UNKNOWN
+ */
+export function resolveOptions (options: TusOptions): ResolvedOptions {
+  for (const [name, value] of Object.entries(options)) check(name, value)
+  const { maxSize = null } = options
+  return {
+    prefix: normalizePrefix(options.prefix ?? '/files'),
+    storage: options.storage ?? null,
+    maxSize: typeof maxSize === 'function' ? request => maxSize(request) ?? Infinity : () => maxSize ?? Infinity,
+    announcedMaxSize: typeof maxSize === 'function' ? null : maxSize,
+    maxAppendSize: options.maxAppendSize ?? Infinity,
+    maxMetadataSize: options.maxMetadataSize ?? 4096,
+    extensions: resolveExtensions(options.extensions ?? EXTENSIONS),
+    download: options.download ?? true,
+    locker: options.locker ?? null,
+    lockTimeout: options.lockTimeout ?? 10_000,
+    stallTimeout: options.stallTimeout ?? 60_000,
+    generateId: options.generateId ?? createRandomId,
+    hasOwnIds: options.generateId !== undefined,
+    location: options.location ?? null,
+    relativeLocation: options.relativeLocation ?? false,
+    cors: options.cors ?? false,
+    routeOptions: options.routeOptions ?? {}
+  }
+}
+
+type Check = readonly [expected: string, holds: (value: unknown) => boolean]
+
+const TIMEOUT: Check = ['a number of milliseconds from 1 to 2147483647', value => isWhole(value) && value >= 1 && value <= 2 ** 31 - 1]
+const BYTES: Check = ['a whole number of bytes from 0 to 2^53 - 1, or null', value => value === null || isWhole(value)]
+const BOOLEAN: Check = ['true or false', value => typeof value === 'boolean']
+const FUNCTION: Check = ['a function', value => typeof value === 'function']
+const ANYTHING: Check = ['anything', () => true]
+
+const CHECKS: Readonly<Record<string, Check>> = {
+  prefix: ["a path that starts with '/', such as '/files'", value => typeof value === 'string' && PREFIX.test(value)],
+  storage: ['a storage, such as createFsStorage({ directory })', value => hasMethods(value, ['create', 'find', 'append', 'setLength', 'complete', 'remove', 'update'])],
+  maxSize: ['a whole number of bytes from 0 to 2^53 - 1, null, or a function of the request', value => typeof value === 'function' || BYTES[1](value)],
+  maxAppendSize: BYTES,
+  maxMetadataSize: ['a whole number of bytes', isWhole],
+  extensions: [`a list of: ${EXTENSIONS.join(', ')}; each 'creation-…' needs 'creation'`, isExtensionList],
+  protocols: ["a list that contains 'tus'", value => Array.isArray(value) && value.length > 0 && value.every(name => name === 'tus')],
+  download: BOOLEAN,
+  locker: ['an object with a method withLock', value => hasMethods(value, ['withLock'])],
+  lockTimeout: TIMEOUT,
+  stallTimeout: TIMEOUT,
+  generateId: FUNCTION,
+  location: FUNCTION,
+  relativeLocation: BOOLEAN,
+  cors: ['false or an object of options for @fastify/cors', value => value === false || isObject(value)],
+  routeOptions: ['an object of route options of Fastify', isObject],
+  // Fastify's own options of register()
+  logLevel: ANYTHING,
+  logSerializers: ANYTHING
+}
+
+function check (option: string, value: unknown): void {
+  if (!Object.hasOwn(CHECKS, option)) throw TUS_ERR_OPTION_UNKNOWN({ option })
+  const [expected, holds] = CHECKS[option]!
+  if (value !== undefined && !holds(value)) throw TUS_ERR_OPTION_INVALID({ option, expected })
+}
+
+/** `creation-with-upload` and `creation-defer-length` are nothing without `creation` (CU-2). */
+function isExtensionList (value: unknown): boolean {
+  return Array.isArray(value) && value.every(name => EXTENSIONS.includes(name)) &&
+    (value.includes('creation') || !value.some(name => name.startsWith('creation-')))
+}
+
+function resolveExtensions (chosen: readonly Extension[]): ReadonlySet<Extension> {
+  return new Set(EXTENSIONS.filter(name => chosen.includes(name)))
+}
+
+/** The path without a slash at its end; the root is the empty string. */
+function normalizePrefix (prefix: string): string {
+  return prefix.replace(/\/+$/, '')
+}
+
+function createRandomId (): string {
+  return randomBytes(16).toString('hex')
+}
+
+function isWhole (value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
+function isObject (value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function hasMethods (value: unknown, names: readonly string[]): boolean {
+  return isObject(value) && names.every(name => typeof (value as Record<string, unknown>)[name] === 'function')
+}
+
+const PREFIX = /^\/[^\s?#*:]*$/

@@ -1,0 +1,46 @@
+import cors from '@fastify/cors'
+import type { FastifyInstance } from 'fastify'
+import { createFsStorage } from '../adapters/fs/index.js'
+import { createApi, type TusApi } from './api.js'
+import { createContext } from './context.js'
+import { getCorsOptions } from './cors.js'
+import { TUS_ERR_CORS_PRESENT } from './errors.js'
+import { answerExpectContinue } from './expect-continue.js'
+import { resolveOptions, type TusOptions } from './options.js'
+import { registerRoutes } from './routes.js'
+import type { Upload } from './upload.js'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    tus: TusApi
+  }
+  interface FastifyRequest {
+    /** The upload that this request is about, as it was last known; `null` where there is none. */
+    upload: Upload | null
+  }
+}
+
+/** Options → context → `app.tus` → routes in a scope of their own → an orderly end. */
+export async function plugin (app: FastifyInstance, given: TusOptions): Promise<void> {
+  const options = resolveOptions(given)
+  const storage = options.storage ?? createFsStorage({ directory: './uploads' })
+  const context = createContext(options, storage)
+  await storage.open?.()
+
+  app.decorate('tus', createApi(context, app.log))
+  app.decorateRequest('upload', null)
+  app.addHook('preClose', () => context.openBodies.drain(DRAIN_DEADLINE))
+  app.addHook('onClose', async () => { await storage.close?.() })
+  answerExpectContinue(app)
+
+  await app.register(async scope => {
+    if (options.cors !== false) {
+      if (scope.hasRequestDecorator('corsPreflightEnabled')) throw TUS_ERR_CORS_PRESENT()
+      await scope.register(cors, getCorsOptions(options.cors))
+    }
+    registerRoutes(scope, context)
+  }, { prefix: options.prefix })
+}
+
+/** How long running requests may take to end when the server stops, in ms. */
+const DRAIN_DEADLINE = 8_000

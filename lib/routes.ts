@@ -1,0 +1,165 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { Readable } from 'node:stream'
+import { RequestBody } from './body.js'
+import { closeAfterUnreadBody } from './connection.js'
+import type { Context } from './context.js'
+import { TUS_ERR_METHOD_NOT_ALLOWED, TUS_ERR_UPLOAD_NOT_FOUND } from './errors.js'
+import { getLocation } from './location.js'
+import { append } from './operations/append.js'
+import type { Completion } from './operations/complete.js'
+import { create } from './operations/create.js'
+import { findComplete, openDownload } from './operations/download.js'
+import type { Exchange } from './operations/exchange.js'
+import { asAnswerable } from './operations/failure.js'
+import { checkAccess } from './operations/find.js'
+import { inspect } from './operations/inspect.js'
+import { terminate } from './operations/terminate.js'
+import type { Answer, Message, Offer, Protocol } from './protocols/protocol.js'
+import { selectProtocol } from './protocols/select.js'
+import { selectRepresentation } from './representation.js'
+import { isValidId } from './upload.js'
+
+/** One request on its way through: what the verbs below work with. */
+interface Call {
+  readonly context: Context
+  readonly protocol: Protocol
+  readonly offer: Offer
+  readonly message: Message
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+  readonly exchange: Exchange
+  /** The id that the path names; empty for the collection. */
+  readonly id: string
+}
+
+type Verb = (call: Call) => Promise<Answer & { readonly stream?: Readable }>
+type Verbs = Readonly<Record<string, Verb>>
+
+/** Puts the routes into a scope of their own. No rule of any protocol is here: decode, operate, encode. */
+export function registerRoutes (scope: FastifyInstance, context: Context): void {
+  // Bodies are read by the operations, raw: no parser of the application may touch them.
+  scope.removeAllContentTypeParsers()
+  scope.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+  scope.addHook('onSend', (request, reply, payload, done) => {
+    for (const [name, value] of Object.entries(selectProtocol().headers)) if (!reply.hasHeader(name)) reply.header(name, value)
+    closeAfterUnreadBody(request, reply)
+    done(null, payload)
+  })
+
+  const collection = getCollectionVerbs(context)
+  const resource = getResourceVerbs(context)
+  const shared = { ...context.options.routeOptions, method: scope.supportedMethods, exposeHeadRoute: false }
+  scope.route({ ...shared, url: '/', handler: (request, reply) => handle(context, collection, request, reply) })
+  scope.route({ ...shared, url: '/*', handler: (request, reply) => handle(context, resource, request, reply) })
+}
+
+function getCollectionVerbs ({ options }: Context): Verbs {
+  return {
+    OPTIONS: describe,
+    ...options.extensions.has('creation') && { POST: post }
+  }
+}
+
+function getResourceVerbs ({ options, storage }: Context): Verbs {
+  return {
+    OPTIONS: describe,
+    HEAD: head,
+    PATCH: patch,
+    ...options.extensions.has('termination') && { DELETE: remove },
+    ...options.download && storage.read && { GET: get }
+  }
+}
+
+async function handle (context: Context, verbs: Verbs, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+  const protocol = selectProtocol()
+  const message = { method: request.method, headers: request.headers }
+  const offer = getOffer(context)
+  try {
+    const method = protocol.getMethod(message)
+    const verb = Object.hasOwn(verbs, method) ? verbs[method] : undefined
+    if (!verb) throw TUS_ERR_METHOD_NOT_ALLOWED({ allow: Object.keys(verbs).join(', ') })
+    protocol.checkVersion(method, message)
+    const exchange = createExchange(context, request, reply)
+    const answer = await verb({ context, protocol, offer, message, request, reply, exchange, id: getId(request, verbs, method) })
+    return send(reply, answer, answer.stream)
+  } catch (cause) {
+    return refuse(reply, protocol, offer, asAnswerable(cause))
+  }
+}
+
+function send (reply: FastifyReply, { status, headers, body }: Answer, stream?: Readable): FastifyReply {
+  return reply.code(status).headers(headers).send(stream ?? body)
+}
+
+/** The protocol sets status and headers; the body is the business of the application's error handler. */
+function refuse (reply: FastifyReply, protocol: Protocol, offer: Offer, error: Error): never {
+  const { status, headers } = protocol.encodeError(error, offer)
+  if (status > 0) reply.code(status)
+  reply.headers(headers)
+  throw error
+}
+
+function getOffer ({ options }: Context): Offer {
+  return { extensions: options.extensions, maxSize: options.announcedMaxSize, maxMetadataSize: options.maxMetadataSize }
+}
+
+/** @throws TUS_ERR_UPLOAD_NOT_FOUND for what can't be an id, before any storage sees it */
+function getId (request: FastifyRequest, verbs: Verbs, method: string): string {
+  const id = (request.params as { '*'?: string })['*'] ?? ''
+  if (id === '' ? 'HEAD' in verbs : !isValidId(id) && method !== 'OPTIONS') throw TUS_ERR_UPLOAD_NOT_FOUND()
+  return id
+}
+
+function createExchange ({ options, budget, openBodies }: Context, request: FastifyRequest, reply: FastifyReply): Exchange {
+  return {
+    request,
+    log: request.log,
+    openBody (limits) {
+      const source = request.body instanceof Readable ? request.body : request.raw
+      const body = new RequestBody(source, { ...limits, stallTimeout: options.stallTimeout, budget })
+      openBodies.add(body)
+      openBodies.beginAnswer()
+      reply.raw.once('close', () => openBodies.endAnswer())
+      return body
+    }
+  }
+}
+
+const describe: Verb = async ({ protocol, offer }) => protocol.encodeOffer(offer)
+
+const post: Verb = async ({ context, protocol, offer, message, request, exchange }) => {
+  const command = protocol.decodeCreate(message, offer)
+  const completion = await create(context, command, exchange)
+  const location = getLocation(context.options, request, completion.upload.id)
+  return withDecision(protocol.encodeCreated(completion.upload, location, command.body !== null), completion)
+}
+
+const head: Verb = async ({ context, protocol, exchange, id }) => {
+  const completion = await inspect(context, id, exchange)
+  return withDecision(protocol.encodeInspected(completion.upload), completion)
+}
+
+const patch: Verb = async ({ context, protocol, offer, message, exchange, id }) => {
+  const completion = await append(context, id, protocol.decodeAppend(message, offer), exchange)
+  return withDecision(protocol.encodeAppended(completion.upload), completion)
+}
+
+const remove: Verb = async ({ context, protocol, exchange, id }) => {
+  await checkAccess(context, id, 'terminate', exchange)
+  await terminate(context, id, exchange)
+  return protocol.encodeTerminated()
+}
+
+const get: Verb = async ({ context, request, exchange, id }) => {
+  const { status, headers, range } = selectRepresentation(await findComplete(context, id, exchange), request.headers)
+  return { status, headers, ...range && { stream: await openDownload(context, id, range) } }
+}
+
+/** What `preFinish` returned goes out with the response; a body needs a status that may have one. */
+function withDecision (answer: Answer, { decision: { headers, body } }: Completion): Answer {
+  return {
+    ...answer,
+    ...body !== undefined && { status: answer.status === 204 ? 200 : answer.status, body },
+    headers: { ...answer.headers, ...headers }
+  }
+}

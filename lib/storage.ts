@@ -1,0 +1,149 @@
+import type { Readable } from 'node:stream'
+import type { Locker } from './locker.js'
+import type { NewUpload, Upload } from './upload.js'
+
+/**
+ * THE CONTRACT between the core and an adapter.
+ *
+ * The core owns ids, limits, locks, hooks, expiry and *when* an upload is complete.
+ * The adapter owns bytes and durability. What an adapter promises is in the docstrings below, and is tested by
+ * `runStorageContract()` from `fastify-tus/contract`.
+ *
+ * The caller holds the lock of `id` in every operation that writes. `find`, `read` and `list` may run at any time.
+ *
+ * The order of writes is: write new, commit, delete old. A process that is killed between any two of them leaves
+ * an upload that the next process can go on with.
+ */
+export interface Storage {
+  /**
+   * Stores a new, empty upload. When it resolves, the upload is durable and `find` returns it.
+   * If it rejects, nothing is visible.
+   *
+   * @throws UploadExists if there is an upload of that id; it is then untouched
+   */
+  create(upload: NewUpload): Promise<void>
+
+  /** The upload as it is durable now, or `null`. What it returned once as `offset` never decreases. */
+  find(id: string): Promise<Upload | null>
+
+  /**
+   * Appends `body` to an upload, starting at byte `offset`, and resolves to the new offset, in bytes;
+   * every byte below it is durable then.
+   *
+   * Reads the body to its end, batch by batch. A body that *ends* early is no error, whatever the cause: all that it
+   * brought is kept. A body that *throws* is undone as far as the offset is concerned: the upload stays at `offset`, and the error is
+   * passed on. Where the storage itself fails (a full disk), `keep` decides: with `prefix`, what was stored before stays and
+   * counts; with `all-or-nothing`, nothing does, also when the process dies in the middle.
+   *
+   * @throws OffsetConflict if the upload is not at `offset`; the body is then untouched
+   * @throws UploadMissing if there is no such upload; the body is then untouched
+   * @throws StorageFull if there is no room
+   */
+  append(id: string, addition: Addition): Promise<number>
+
+  /**
+   * Sets the length, in bytes, of an upload that was created without one. Setting the same length again is no error.
+   *
+   * @throws LengthConflict if it has another length already, or more bytes than that
+   * @throws UploadMissing
+   */
+  setLength(id: string, length: number): Promise<void>
+
+  /**
+   * Marks a full upload as complete: readable whole, unable to grow. Idempotent, and safe to call again after a
+   * crash at any point.
+   *
+   * @throws UploadMissing
+   */
+  complete(id: string): Promise<void>
+
+  /** Removes an upload and everything that belongs to it. Idempotent. */
+  remove(id: string): Promise<void>
+
+  /**
+   * Changes the small record of an upload: `change` gets the upload as it is and returns what shall be different, or
+   * `null` to leave it. Atomic. Resolves to the upload afterwards, or to `null` if there is none.
+   */
+  update(id: string, change: (upload: Upload) => UploadChange | null): Promise<Upload | null>
+
+  /**
+   * Opens the bytes of a complete upload from `start` to `end`, both included and counted from 0.
+   * Resolves to `null` if there is no such upload. Its absence means: no downloads.
+   */
+  read?(id: string, range: ByteRange): Promise<Readable | null>
+
+  /** All uploads, in no order. One that is created or removed meanwhile may be missing or appear. */
+  list?(): AsyncIterable<Upload>
+
+  /** The exclusion that fits this storage; the core brings one for a single process. */
+  readonly locker?: Locker
+
+  /** Called once before the first operation. Throws where the storage can't work. */
+  open?(): Promise<void>
+
+  /** Frees what the storage holds open. Nothing is called afterwards. */
+  close?(): Promise<void>
+}
+
+/** What `append` adds. */
+export interface Addition {
+  /** First byte, counted from 0. Must be where the upload ends. */
+  readonly offset: number
+  readonly body: UploadBody
+  readonly keep: 'prefix' | 'all-or-nothing'
+}
+
+/** The bytes of one request, in batches. */
+export interface UploadBody {
+  /**
+   * Waits for what the connection brings, and resolves to it: one or more buffers in their order, about `wanted`
+   * bytes if they come fast, fewer if they come slowly. `null` is the end. More is gathered while the caller works on a
+   * batch, within a bound.
+   *
+   * The buffers belong to the caller until the next call.
+   *
+   * @throws what makes the whole body worthless: too many bytes, a wrong checksum
+   */
+  next(wanted?: number): Promise<readonly Uint8Array[] | null>
+}
+
+/** The first and the last byte, both included, counted from 0. `end` of −1 with `start` 0 is the empty range. */
+export interface ByteRange {
+  readonly start: number
+  readonly end: number
+}
+
+/** What `update` may change. */
+export type UploadChange = Partial<Pick<Upload, 'metadata' | 'serverMetadata' | 'expiresAt' | 'completes'>>
+
+/** The upload is not where the caller believes. */
+export class OffsetConflict extends Error {
+  override readonly name = 'OffsetConflict'
+  readonly offset: number
+
+  /** @param offset where the upload is, in bytes */
+  constructor (offset: number) {
+    super(`The upload is at byte ${offset}`)
+    this.offset = offset
+  }
+}
+
+/** There is an upload of that id. */
+export class UploadExists extends Error {
+  override readonly name = 'UploadExists'
+}
+
+/** There is no upload of that id. */
+export class UploadMissing extends Error {
+  override readonly name = 'UploadMissing'
+}
+
+/** The upload has another length, or more bytes than the length that it should get. */
+export class LengthConflict extends Error {
+  override readonly name = 'LengthConflict'
+}
+
+/** The device or the quota has no room for these bytes. Nothing that was acknowledged is affected. */
+export class StorageFull extends Error {
+  override readonly name = 'StorageFull'
+}

@@ -1,0 +1,58 @@
+/** What a client said about an upload: its keys, with their values decoded from Base64 as UTF-8. */
+export type Metadata = Readonly<Record<string, string>>
+
+/** What is known of an upload before any byte of it was received. */
+export interface NewUpload {
+  /** Unguessable name, unique in its storage: see {@link isValidId}. */
+  readonly id: string
+  /** Declared total, in bytes, up to 2^53 − 1; `null` until the client knows it. */
+  readonly length: number | null
+  readonly metadata: Metadata
+  /** The application's own notes: stored with the upload, never shown to clients. JSON values. */
+  readonly serverMetadata: Readonly<Record<string, unknown>>
+  /** Strings that a protocol has to give back exactly as received. Opaque to everybody else. */
+  readonly echo: Readonly<Record<string, string>>
+  /** Meant to be concatenated into a final upload. */
+  readonly partial: boolean
+  /** Made of partial uploads: takes no bytes itself. */
+  readonly final: boolean
+  /**
+   * `at-length`: complete as soon as its offset reaches its length, with no further step.
+   * `by-mark`: complete only after {@link Storage.complete}, because something (a hook, the protocol) decides.
+   */
+  readonly completes: 'at-length' | 'by-mark'
+  readonly createdAt: Date
+  /** When the sweeper may remove it; `null` is never. */
+  readonly expiresAt: Date | null
+}
+
+/** An upload as a storage holds it. */
+export interface Upload extends NewUpload {
+  /** Bytes that are durable, counted from the start without a gap. Never decreases. */
+  readonly offset: number
+  /** All bytes are there, and nothing more can be added. */
+  readonly complete: boolean
+  /** When bytes last arrived. */
+  readonly modifiedAt: Date
+}
+
+/** Whether every declared byte has arrived. A full upload is not yet complete: {@link NewUpload.completes}. */
+export function isFull (upload: Pick<Upload, 'length' | 'offset'>): boolean {
+  return upload.length !== null && upload.offset === upload.length
+}
+
+/** Bytes that still fit; `Infinity` while the length is unknown. */
+export function getRoom (upload: Pick<Upload, 'length' | 'offset'>): number {
+  return upload.length === null ? Infinity : upload.length - upload.offset
+}
+
+/**
+ * Whether a string may name an upload: 1 to 128 of `A–Z a–z 0–9 . _ -`, with no dot at either end,
+ * and none of the endings that storages keep for their own files.
+ */
+export function isValidId (id: string): boolean {
+  return id.length <= 128 && ID.test(id) && !RESERVED.test(id)
+}
+
+const ID = /^[A-Za-z0-9_-]+(?:\.+[A-Za-z0-9_-]+)*$/
+const RESERVED = /\.(?:json|info|pending|lock|tmp)$/i
