@@ -38,7 +38,8 @@ async function load (store: Store, id: string): Promise<OpenUpload> {
 async function replaceRecord ({ files, paths, directory }: Store, { id }: OpenUpload, record: UploadRecord): Promise<void> {
   const temporary = paths.temporary(id)
   try {
-    const fd = await files.open(temporary, 'wx')
+    const fd = await files.create(temporary)
+    if (fd === null) throw new Error('A temporary file is in the way')
     try {
       await files.writeText(fd, serializeRecord(record))
       await files.sync(fd)

@@ -1,6 +1,5 @@
 import { UploadExists } from '../../lib/storage.js'
 import type { NewUpload } from '../../lib/upload.js'
-import { isCode } from './files.js'
 import { serializeRecord, type UploadRecord } from './record.js'
 import { asStorageError, type Store } from './store.js'
 
@@ -11,35 +10,43 @@ import { asStorageError, type Store } from './store.js'
 export async function create (store: Store, upload: NewUpload): Promise<void> {
   const record = { ...upload, marked: false }
   try {
-    await write(store, record)
+    if (await write(store, record)) return
+    if (await store.uploads.load(upload.id) === null) {
+      await clear(store, upload.id)
+      if (await write(store, record)) return
+    }
   } catch (error) {
-    if (!isCode(error, 'EEXIST')) throw asStorageError(error)
-    if (await store.uploads.load(upload.id)) throw new UploadExists('There is an upload of that id')
-    await clear(store, upload.id)
-    await write(store, record)
+    throw asStorageError(error)
   }
+  throw new UploadExists('There is an upload of that id')
 }
 
-async function write (store: Store, record: UploadRecord): Promise<void> {
+/** False if a file is in the way; it is then not touched. */
+async function write (store: Store, record: UploadRecord): Promise<boolean> {
   const { files, paths, uploads, directory } = store
-  const fd = await files.open(paths.data(record.id), 'wx+')
+  const fd = await files.create(paths.data(record.id))
+  if (fd === null) return false
   try {
-    await writeRecord(store, record)
+    // Two processes may both have cleared away the same remains: the record tells whose upload it is.
+    const created = await writeRecord(store, record)
     await directory.sync()
+    if (created) await uploads.add(record, fd)
+    else await files.close(fd)
+    return created
   } catch (error) {
     await files.close(fd)
-    // What another process created under this id meanwhile is not ours to clear.
-    if (!isCode(error, 'EEXIST')) await clear(store, record.id)
+    await clear(store, record.id)
     throw error
   }
-  await uploads.add(record, fd)
 }
 
-async function writeRecord ({ files, paths }: Store, record: UploadRecord): Promise<void> {
-  const fd = await files.open(paths.record(record.id), 'wx')
+async function writeRecord ({ files, paths }: Store, record: UploadRecord): Promise<boolean> {
+  const fd = await files.create(paths.record(record.id))
+  if (fd === null) return false
   try {
     await files.writeText(fd, serializeRecord(record))
     await files.sync(fd)
+    return true
   } finally {
     await files.close(fd)
   }

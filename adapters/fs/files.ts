@@ -18,8 +18,19 @@ export class Files {
     this.#sync = new Pace(0.5, quickSync)
   }
 
-  open (path: string, flags: string) {
-    return this.#run(() => fs.openSync(path, flags, MODE), () => open(path, flags, MODE))
+  /** Opens for reading and writing. */
+  open (path: string) {
+    return this.#run(() => fs.openSync(path, 'r+'), () => open(path, 'r+'))
+  }
+
+  /** Creates a file and opens it for reading and writing; `null` if there is one. */
+  async create (path: string): Promise<number | null> {
+    try {
+      return await this.#run(() => fs.openSync(path, 'wx+', MODE), () => open(path, 'wx+', MODE))
+    } catch (error) {
+      if (isCode(error, 'EEXIST')) return null
+      throw error
+    }
   }
 
   close (fd: number) {
@@ -29,6 +40,10 @@ export class Files {
   /** `null` if there is no such file. */
   stat (path: string): fs.Stats | null | Promise<fs.Stats | null> {
     return this.#run(() => fs.statSync(path, { throwIfNoEntry: false }) ?? null, () => stat(path).catch(nullIfMissing))
+  }
+
+  statOpen (fd: number) {
+    return this.#run(() => fs.fstatSync(fd), () => fstat(fd))
   }
 
   /** `null` if there is no such file. */
@@ -118,9 +133,10 @@ function skip (buffers: readonly Uint8Array[], bytes: number): Uint8Array[] {
   return rest
 }
 
-const open = promisify(fs.open)
+const open = promisify(fs.open) as (path: string, flags: string, mode?: number) => Promise<number>
 const close = promisify(fs.close)
 const stat = promisify(fs.stat) as (path: string) => Promise<fs.Stats>
+const fstat = promisify(fs.fstat) as (fd: number) => Promise<fs.Stats>
 const writeFile = promisify(fs.writeFile) as (fd: number, text: string) => Promise<void>
 const ftruncate = promisify(fs.ftruncate)
 const fdatasync = promisify(fs.fdatasync)

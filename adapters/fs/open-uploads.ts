@@ -61,8 +61,8 @@ export class OpenUploads {
 
   /** Takes in an upload that was just created. */
   async add (record: UploadRecord, fd: number): Promise<void> {
-    const [recordStat, dataStat] = [await this.#files.stat(this.#paths.record(record.id)), await this.#files.stat(this.#paths.data(record.id))]
-    if (recordStat && dataStat) this.#put(createEntry(record, recordStat, dataStat, fd))
+    const recordStat = await this.#files.stat(this.#paths.record(record.id))
+    if (recordStat) this.#put(createEntry(record, recordStat, await this.#files.statOpen(fd), fd))
     else await this.#files.close(fd)
   }
 
@@ -129,7 +129,7 @@ export class OpenUploads {
   }
 
   async #openFile (entry: OpenUpload): Promise<number> {
-    entry.file ??= Promise.resolve(this.#files.open(this.#paths.data(entry.id), 'r+'))
+    entry.file ??= Promise.resolve(this.#files.open(this.#paths.data(entry.id)))
     try {
       return await entry.file
     } catch (error) {

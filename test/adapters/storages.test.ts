@@ -1,0 +1,36 @@
+import { mkdtemp } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { createFsStorage } from '../../adapters/fs/index.js'
+import { createMemoryStorage } from '../../adapters/memory/index.js'
+import { runLockerContract, runStorageContract, type RegisterTest } from '../../lib/contract.js'
+import { createMemoryLocker } from '../../lib/locker.js'
+import type { Storage } from '../../lib/storage.js'
+import { makeDirectory } from '../support/app.js'
+
+void t.test('memory storage', async t => {
+  runStorageContract({ test: (name, run) => t.test(name, run), createStorage: createMemoryStorage })
+})
+
+for (const durability of ['fsync', 'none'] as const) {
+  void t.test(`filesystem storage, durability ${durability}`, async t => {
+    const root = await makeDirectory(t)
+    const directories = new WeakMap<Storage, string>()
+    const open = (directory: string) => {
+      const storage = createFsStorage({ directory, durability })
+      directories.set(storage, directory)
+      return storage
+    }
+    runStorageContract({
+      test: (name, run) => t.test(name, run),
+      createStorage: async () => open(await mkdtemp(join(root, 'storage-'))),
+      reopen: storage => open(directories.get(storage)!)
+    })
+  })
+}
+
+void t.test('memory locker', async t => {
+  const test: RegisterTest = (name, run) => t.test(name, run)
+  runLockerContract({ test, createLocker: createMemoryLocker })
+})
+
