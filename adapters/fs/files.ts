@@ -8,14 +8,18 @@ import { Pace } from './pace.js'
  * Every one may return its value or a promise of it: `await` both.
  */
 export class Files {
-  readonly #metadata = new Pace(2)
-  readonly #sync: Pace
   readonly durability: 'fsync' | 'none'
+  readonly #metadata: Pace
+  readonly #sync: Pace
 
-  /** @param quickSync whether the device syncs at memory speed: {@link measureSync} */
-  constructor (durability: 'fsync' | 'none', quickSync: boolean) {
+  /**
+   * @param metadata for small operations
+   * @param sync for syncs, of which only a memory filesystem makes short work
+   */
+  constructor (durability: 'fsync' | 'none', metadata: Pace, sync: Pace) {
     this.durability = durability
-    this.#sync = new Pace(0.5, quickSync)
+    this.#metadata = metadata
+    this.#sync = sync
   }
 
   /** Opens for reading and writing. */

@@ -6,6 +6,7 @@ import { create } from './create.js'
 import { Directory } from './directory.js'
 import { Files, measureSync } from './files.js'
 import { OpenUploads } from './open-uploads.js'
+import { Pace } from './pace.js'
 import { createPaths } from './paths.js'
 import { list, read } from './read.js'
 import { remove } from './remove.js'
@@ -19,6 +20,12 @@ export interface FsStorageOptions {
    * Default `fsync`.
    */
   readonly durability?: 'fsync' | 'none'
+  /**
+   * How small operations (open, stat, rename) are called. `adaptive`: synchronously while the device answers within microseconds,
+   * through the thread pool while it does not. `async`: always through the thread pool, for a device that may
+   * hang, such as a network filesystem. Default `adaptive`.
+   */
+  readonly metadataCalls?: 'adaptive' | 'async'
 }
 
 /**
@@ -29,14 +36,19 @@ export interface FsStorageOptions {
  *
  * @throws TypeError for options that it can't work with
  */
-export function createFsStorage ({ directory, durability = 'fsync' }: FsStorageOptions): Storage {
+export function createFsStorage (options: FsStorageOptions): Storage {
+  const { directory, durability = 'fsync', metadataCalls = 'adaptive' } = options
   if (typeof directory !== 'string' || directory === '') throw new TypeError("createFsStorage: 'directory' must be a path")
   if (durability !== 'fsync' && durability !== 'none') throw new TypeError("createFsStorage: 'durability' must be 'fsync' or 'none'")
-  const path = resolve(directory)
+  if (metadataCalls !== 'adaptive' && metadataCalls !== 'async') throw new TypeError("createFsStorage: 'metadataCalls' must be 'adaptive' or 'async'")
+  const settings = { directory: resolve(directory), durability, metadataCalls }
   let opened: Promise<Store> | null = null
 
   const open = () => {
-    opened ??= openStore(path, durability)
+    opened ??= openStore(settings).catch(error => {
+      opened = null
+      throw error
+    })
     return opened
   }
 
@@ -60,10 +72,12 @@ export function createFsStorage ({ directory, durability = 'fsync' }: FsStorageO
   }
 }
 
-async function openStore (path: string, durability: 'fsync' | 'none'): Promise<Store> {
-  const directory = new Directory(path, durability)
+async function openStore (options: Required<FsStorageOptions>): Promise<Store> {
+  const { durability } = options
+  const directory = new Directory(options.directory, durability)
   await directory.open()
-  const files = new Files(durability, durability === 'fsync' && measureSync(path))
-  const paths = createPaths(path)
+  const adaptive = options.metadataCalls === 'adaptive'
+  const files = new Files(durability, new Pace(2, adaptive), new Pace(0.5, adaptive && measureSync(options.directory)))
+  const paths = createPaths(options.directory)
   return { paths, files, directory, uploads: new OpenUploads(files, paths) }
 }

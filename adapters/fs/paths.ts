@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 
 /** Where the files of uploads are. An id is a file name: the core has checked that it can't leave the directory. */
@@ -12,12 +13,11 @@ export interface Paths {
 }
 
 export function createPaths (directory: string): Paths {
-  let count = 0
   return {
     directory,
     data: id => join(directory, id),
     record: id => join(directory, id + RECORD),
-    temporary: id => join(directory, `${id}.${process.pid}-${++count}.tmp`)
+    temporary: id => join(directory, `${id}.${randomBytes(6).toString('hex')}.tmp`)
   }
 }
 

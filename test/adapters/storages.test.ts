@@ -8,16 +8,20 @@ import { createMemoryLocker } from '../../lib/locker.js'
 import type { Storage } from '../../lib/storage.js'
 import { makeDirectory } from '../support/app.js'
 
-void t.test('memory storage', async t => {
+t.test('memory storage', async t => {
   runStorageContract({ test: (name, run) => t.test(name, run), createStorage: createMemoryStorage })
 })
 
-for (const durability of ['fsync', 'none'] as const) {
-  void t.test(`filesystem storage, durability ${durability}`, async t => {
+for (const options of [
+  { durability: 'fsync' },
+  { durability: 'none' },
+  { durability: 'fsync', metadataCalls: 'async' }
+] as const) {
+  t.test(`filesystem storage, ${JSON.stringify(options)}`, async t => {
     const root = await makeDirectory(t)
     const directories = new WeakMap<Storage, string>()
     const open = (directory: string) => {
-      const storage = createFsStorage({ directory, durability })
+      const storage = createFsStorage({ directory, ...options })
       directories.set(storage, directory)
       return storage
     }
@@ -29,8 +33,7 @@ for (const durability of ['fsync', 'none'] as const) {
   })
 }
 
-void t.test('memory locker', async t => {
+t.test('memory locker', async t => {
   const test: RegisterTest = (name, run) => t.test(name, run)
   runLockerContract({ test, createLocker: createMemoryLocker })
 })
-
