@@ -22,14 +22,15 @@ export async function append (store: Store, id: string, addition: Addition): Pro
 
 async function receive (store: Store, upload: OpenUpload, fd: number, { offset, body, keep }: Addition): Promise<number> {
   const outcome = await writeBody(store, fd, offset, body)
-  const undone = outcome.failure !== null && (outcome.by === 'body' || keep === 'all-or-nothing')
+  const failed = outcome.failure !== null
+  const undone = failed && (outcome.by === 'body' || keep === 'all-or-nothing')
   const end = undone ? offset : outcome.end
   // A write that failed in the middle may have left bytes that were not counted.
-  if (outcome.failure !== null) await store.files.truncate(fd, end)
-  if (end > offset) await sync(store, fd, offset)
+  if (failed) await cut(store, upload, fd, end)
+  if (end > offset) await sync(store, upload, fd, offset)
   upload.durable = end
   upload.modifiedAt = new Date()
-  if (outcome.failure !== null) throw asStorageError(outcome.failure)
+  if (failed) throw asStorageError(outcome.failure)
   return end
 }
 
@@ -57,12 +58,21 @@ async function writeBody ({ files }: Store, fd: number, offset: number, body: Up
 }
 
 /** After a failed sync nobody knows what is on the device, and a second sync would not tell: the bytes must be sent again. */
-async function sync ({ files }: Store, fd: number, offset: number): Promise<void> {
+async function sync (store: Store, upload: OpenUpload, fd: number, offset: number): Promise<void> {
   try {
-    await files.sync(fd)
+    await store.files.sync(fd)
   } catch (error) {
-    await files.truncate(fd, offset)
+    await cut(store, upload, fd, offset)
     throw asStorageError(error)
+  }
+}
+
+/** Where even this fails, it is tried again before anything of the file is counted. */
+async function cut ({ files }: Store, upload: OpenUpload, fd: number, length: number): Promise<void> {
+  try {
+    await files.truncate(fd, length)
+  } catch {
+    upload.cutAt = length
   }
 }
 

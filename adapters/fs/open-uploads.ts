@@ -17,6 +17,8 @@ export interface OpenUpload {
   modifiedAt: Date
   /** Bytes are being appended: what the file has beyond `durable` does not count yet. */
   appending: boolean
+  /** Where the file has to be cut before anything of it is counted: a cut that failed when it was due. */
+  cutAt: number | null
   /** Opened when first needed. */
   file: Promise<number> | null
   users: number
@@ -49,7 +51,9 @@ export class OpenUploads {
     const dataStat = recordStat && await this.#files.stat(this.#paths.data(id))
     if (!dataStat) return this.#forget(id)
     const entry = await this.#get(id, recordStat, dataStat)
-    if (entry && !entry.appending && entry.durable !== dataStat.size) await this.#settle(entry, dataStat)
+    if (entry === null || entry.appending) return entry
+    if (entry.cutAt !== null) await this.#cut(entry, entry.cutAt)
+    else if (entry.durable !== dataStat.size) await this.#settle(entry, dataStat)
     return entry
   }
 
@@ -128,6 +132,12 @@ export class OpenUploads {
     entry.modifiedAt = mtime
   }
 
+  async #cut (entry: OpenUpload, length: number): Promise<void> {
+    await this.use(entry, async fd => this.#files.truncate(fd, length))
+    entry.cutAt = null
+    entry.durable = length
+  }
+
   async #openFile (entry: OpenUpload): Promise<number> {
     entry.file ??= Promise.resolve(this.#files.open(this.#paths.data(entry.id)))
     try {
@@ -152,7 +162,7 @@ export class OpenUploads {
 
   #evict (): void {
     for (const [id, entry] of this.#entries) {
-      if (entry.users > 0 || entry.appending) continue
+      if (entry.users > 0 || entry.cutAt !== null) continue
       this.drop(id).catch(ignore)
       return
     }
@@ -160,7 +170,9 @@ export class OpenUploads {
 
   #closeIdle (): void {
     const limit = Date.now() - IDLE
-    for (const [id, { users, usedAt }] of this.#entries) if (users === 0 && usedAt < limit) this.drop(id).catch(ignore)
+    for (const [id, { users, usedAt, cutAt }] of this.#entries) {
+      if (users === 0 && cutAt === null && usedAt < limit) this.drop(id).catch(ignore)
+    }
   }
 }
 
@@ -173,6 +185,7 @@ function createEntry (record: UploadRecord, recordStat: Stats, { ino, mtime }: S
     durable: 0,
     modifiedAt: mtime,
     appending: false,
+    cutAt: null,
     file: fd === null ? null : Promise.resolve(fd),
     users: 0,
     dropped: false,
