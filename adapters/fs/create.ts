@@ -21,23 +21,25 @@ export async function create (store: Store, upload: NewUpload): Promise<void> {
   throw new UploadExists('There is an upload of that id')
 }
 
-/** False if a file is in the way; it is then not touched. */
+/** False if a file is in the way: an upload, or the remains of one. */
 async function write (store: Store, record: UploadRecord): Promise<boolean> {
   const { files, paths, uploads, directory } = store
   const fd = await files.create(paths.data(record.id))
   if (fd === null) return false
+  let created: boolean
   try {
-    // Two processes may both have cleared away the same remains: the record tells whose upload it is.
-    const created = await writeRecord(store, record)
-    await directory.sync()
+    created = await writeRecord(store, record)
+    if (created) await directory.sync()
     if (created) await uploads.add(record, fd)
-    else await files.close(fd)
-    return created
   } catch (error) {
     await files.close(fd)
     await clear(store, record.id)
     throw error
   }
+  if (created) return true
+  await files.close(fd)
+  await files.remove(paths.data(record.id))
+  return false
 }
 
 async function writeRecord ({ files, paths }: Store, record: UploadRecord): Promise<boolean> {
