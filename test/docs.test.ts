@@ -1,0 +1,155 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import { promisify } from 'node:util'
+import t, { type Test } from 'tap'
+import { errorCodes } from '../lib/index.js'
+import { makeDirectory } from './support/app.js'
+
+const root = resolve('.')
+const run = promisify(execFile)
+
+interface Block {
+  readonly language: string
+  readonly name: string
+  readonly code: string
+}
+
+const readme = await readFile('README.md', 'utf8')
+const blocks: Block[] = [...readme.matchAll(/^```(\w+) ?(\S*)\n([\s\S]*?)^```$/gm)]
+  .map(([, language, name, code]) => ({ language: language!, name: name!, code: code! }))
+
+t.test('README: every code block is one that a test below runs', async t => {
+  t.same(blocks.map(({ language, name }) => `${language} ${name}`.trim()), ['sh', 'sh', 'js upload.mjs', 'js server.mjs', 'text'])
+})
+
+t.test('README: the first command starts a server that takes a file from the client example', async t => {
+  t.equal(blocks[0]?.code, 'npm ci && npm start\n')
+  const checkout = await copyCheckout(t)
+  // `npm ci` was run to get here; the copy has its result, and nothing that was built.
+  const { url } = await startServer(t, checkout, 'npm', ['start', '--', '--port', '0'])
+  const project = await makeProject(t)
+  const file = join(project, 'file.bin')
+  await writeFile(file, randomBytes(5_000_000))
+  await writeFile(join(project, 'upload.mjs'), findBlock('upload.mjs'))
+  const { stdout } = await run(process.execPath, ['upload.mjs', file, url], { cwd: project })
+  const address = /^done: (\S+)$/m.exec(stdout)?.[1]
+  t.ok(address)
+  const downloaded = Buffer.from(await (await fetch(address!)).arrayBuffer())
+  t.equal(hash(downloaded), hash(await readFile(file)))
+  t.equal(hash(await readFile(join(checkout, 'uploads', address!.split('/').at(-1)!))), hash(downloaded), 'it lies in ./uploads')
+})
+
+t.test('README: the second command is the one that runs these tests', async t => {
+  t.equal(blocks[1]?.code, 'npm ci && npm test\n')
+  const { scripts } = JSON.parse(await readFile('package.json', 'utf8'))
+  t.equal(scripts.test, 'tap')
+})
+
+t.test('README: the plugin example takes a file, and refuses one without a name', async t => {
+  const project = await makeProject(t)
+  await writeFile(join(project, 'server.mjs'), findBlock('server.mjs'))
+  const server = spawn(process.execPath, ['server.mjs'], { cwd: project, env: { ...process.env, PORT: '0' }, stdio: ['ignore', 'pipe', 'inherit'] })
+  t.teardown(() => stop(server))
+  const lines = createInterface({ input: server.stdout })
+  const messages: string[] = []
+  lines.on('line', line => messages.push(JSON.parse(line).msg))
+  const url = await new Promise<string>(resolve => lines.on('line', line => {
+    const address = /listening at (http:\/\/127\S+)/.exec(JSON.parse(line).msg)?.[1]
+    if (address) resolve(`${address}/files`)
+  }))
+  const create = (metadata: string) => fetch(url, {
+    method: 'POST',
+    headers: { 'tus-resumable': '1.0.0', 'upload-length': '5', 'upload-metadata': metadata, 'content-type': 'application/offset+octet-stream' },
+    body: 'hello'
+  })
+  t.equal((await create('other eA==')).status, 422)
+  const created = await create('filename eA==')
+  t.equal(created.status, 201)
+  t.equal(await (await fetch(created.headers.get('location')!)).text(), 'hello')
+  t.ok(messages.includes('a file has arrived'))
+})
+
+t.test('README: the usage is the one that the command prints', async t => {
+  const { stdout } = await run(process.execPath, ['dist/lib/cli/main.js', '--help'])
+  const flags = (text: string) => text.match(/\[--[^\]]+\]/g)?.sort()
+  t.same(flags(blocks[4]!.code), flags(stdout))
+})
+
+t.test('README: the options are those of the code', async t => {
+  const source = await readFile('lib/options.ts', 'utf8')
+  const declared = [...source.slice(source.indexOf('interface TusOptions'), source.indexOf('interface ResolvedOptions')).matchAll(/^ {2}(\w+)\?:/gm)].map(([, name]) => name!)
+  const table = readme.slice(readme.indexOf('### Options'), readme.indexOf('### Lifecycle hooks'))
+  t.same([...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name!).sort(), declared.sort())
+})
+
+t.test('docs/errors.md: names every error, with its status, and no other', async t => {
+  const page = await readFile('docs/errors.md', 'utf8')
+  const listed = [...page.matchAll(/^\| `(TUS_ERR_\w+)` \|/gm)].map(([, code]) => code!)
+  t.same(listed.sort(), [...errorCodes].sort())
+  const source = await readFile('lib/errors.ts', 'utf8')
+  for (const [, code, status] of page.matchAll(/^\| `(TUS_ERR_\w+)` \| (\d+) \|/gm)) {
+    t.match(source, new RegExp(`'${code}', ${status},`), `${code} is ${status}`)
+  }
+})
+
+t.test('the docs link to files that are there', async t => {
+  for (const [from, text] of [['README.md', readme], ['docs/errors.md', await readFile('docs/errors.md', 'utf8')]] as const) {
+    for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
+      await t.resolves(readFile(join(from, '..', target!)), `${from}: ${target}`)
+    }
+  }
+})
+
+function findBlock (name: string): string {
+  return blocks.find(block => block.name === name)?.code ?? ''
+}
+
+/** What a fresh clone has after `npm ci`. */
+async function copyCheckout (t: Test): Promise<string> {
+  const checkout = await makeDirectory(t)
+  for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'lib', 'adapters', 'scripts']) {
+    await cp(join(root, name), join(checkout, name), { recursive: true })
+  }
+  await symlink(join(root, 'node_modules'), join(checkout, 'node_modules'))
+  return checkout
+}
+
+/** A project that has installed this package and a client. */
+async function makeProject (t: Test): Promise<string> {
+  const project = await makeDirectory(t)
+  await mkdir(join(project, 'node_modules'))
+  await symlink(root, join(project, 'node_modules/fastify-tus'))
+  for (const name of ['fastify', 'tus-js-client']) await symlink(join(root, 'node_modules', name), join(project, 'node_modules', name))
+  return project
+}
+
+async function startServer (t: Test, cwd: string, command: string, args: string[]): Promise<{ url: string }> {
+  // Without the loaders of the test runner, as a user starts it.
+  const env = { ...process.env, NODE_OPTIONS: '' }
+  const server = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'inherit'], detached: true })
+  t.teardown(() => stop(server))
+  for await (const line of createInterface({ input: server.stdout })) {
+    const url = /^fastify-tus listening on (\S+)$/.exec(line)?.[1]
+    if (url) return { url }
+  }
+  throw new Error('the server did not start')
+}
+
+async function stop (server: ChildProcess): Promise<void> {
+  if (server.exitCode !== null) return
+  const exited = once(server, 'exit')
+  try {
+    process.kill(-server.pid!, 'SIGTERM')
+  } catch {
+    server.kill('SIGTERM')
+  }
+  await exited
+}
+
+function hash (bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
