@@ -128,9 +128,8 @@ async function makeProject (t: Test): Promise<string> {
 }
 
 async function startServer (t: Test, cwd: string, command: string, args: string[]): Promise<{ url: string }> {
-  // Without the loaders of the test runner, as a user starts it.
-  const env = { ...process.env, NODE_OPTIONS: '' }
-  const server = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'inherit'], detached: true })
+  // Without the loaders that the test runner hands to every process, as a user starts it.
+  const server = spawn('env', ['-u', 'NODE_OPTIONS', command, ...args], { cwd, stdio: ['ignore', 'pipe', 'inherit'], detached: true })
   t.teardown(() => stop(server))
   for await (const line of createInterface({ input: server.stdout })) {
     const url = /^fastify-tus listening on (\S+)$/.exec(line)?.[1]
