@@ -1,7 +1,7 @@
 import type { Context } from '../context.js'
 import { TUS_ERR_ID_INVALID } from '../errors.js'
 import { isValidId, type NewUpload, type Upload } from '../upload.js'
-import type { CreateCommand } from './commands.js'
+import type { BodyCommand, CreateCommand } from './commands.js'
 import { chooseCompletion, completeIfDue, type Completion } from './complete.js'
 import type { Exchange } from './exchange.js'
 import { checkBody, checkLength } from './limits.js'
@@ -49,8 +49,25 @@ async function store (context: Context, draft: NewUpload, command: CreateCommand
   await context.storage.create(draft)
   const upload: Upload = { ...draft, offset: 0, complete: false, modifiedAt: draft.createdAt }
   await context.hooks.runPost('postCreate', exchange.log, exchange.request, upload)
-  const filled = command.body === null ? upload : await receive(context, upload, command.body, exchange, wanted)
+  const filled = command.body === null ? upload : await fill(context, upload, command.body, exchange, wanted)
   return completeIfDue(context, filled, exchange)
+}
+
+async function fill (context: Context, upload: Upload, body: BodyCommand, exchange: Exchange, wanted: AbortSignal): Promise<Upload> {
+  try {
+    return await receive(context, upload, body, exchange, wanted)
+  } catch (error) {
+    await undo(context, upload, exchange)
+    throw error
+  }
+}
+
+/** Without a `Location` the client can't go on, so an upload that got no byte is of no use to anybody. */
+async function undo ({ storage, hooks }: Context, { id }: Upload, { request, log }: Exchange): Promise<void> {
+  const upload = await storage.find(id)
+  if (upload === null || upload.offset > 0) return
+  await storage.remove(id)
+  await hooks.runPost('postTerminate', log, request, upload)
 }
 
 const NOBODY = new AbortController().signal
