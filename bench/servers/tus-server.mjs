@@ -1,0 +1,21 @@
+import { FileStore } from '@tus/file-store'
+import { Server } from '@tus/server'
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import { getVersion, listenOnFreePort } from './node.mjs'
+
+/**
+ * @tus/server with its file store on plain `node:http`: what all ratios refer to.
+ *
+ * @type {import('./index.mjs').Contestant}
+ */
+export default {
+  name: 'tus-server',
+  title: '@tus/server on http',
+  versions: () => ({ '@tus/server': getVersion('@tus/server'), '@tus/file-store': getVersion('@tus/file-store') }),
+  async listen (directory) {
+    const tus = new Server({ path: '/files', datastore: new FileStore({ directory }) })
+    return `${await listenOnFreePort(createServer((request, response) => tus.handle(request, response)))}/files`
+  },
+  stored: (directory, id) => join(directory, id)
+}
