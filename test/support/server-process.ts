@@ -1,0 +1,209 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+import { makeDirectory } from './app.js'
+
+/** The built command, as a user runs it. */
+export const CLI = fileURLToPath(new URL('../../dist/lib/cli/main.js', import.meta.url))
+
+/** How a process ended. */
+export interface Exit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  /** From the signal to the end, in ms. */
+  readonly took: number
+}
+
+export interface ServerOptions {
+  /** Flags of `serve` beside `--port`, `--dir` and `--log-level`. */
+  readonly flags?: readonly string[]
+  /** Where the uploads are. Default: a directory of its own. */
+  readonly directory?: string
+}
+
+/**
+ * `fastify-tus serve` in a process of its own, which can be killed and started again on the same port.
+ *
+ * Whatever happens to the test, the process does not outlive it.
+ */
+export class ServerProcess {
+  readonly port: number
+  readonly directory: string
+  readonly #flags: readonly string[]
+  #child: ChildProcess | null = null
+  #log = ''
+  #readyLine = ''
+  #ownSockets = 0
+
+  private constructor (port: number, directory: string, flags: readonly string[]) {
+    this.port = port
+    this.directory = directory
+    this.#flags = flags
+  }
+
+  static async start (t: Test, { flags = [], directory }: ServerOptions = {}): Promise<ServerProcess> {
+    const server = new ServerProcess(await findPort(), directory ?? await makeDirectory(t), flags)
+    t.teardown(async () => { await server.kill('SIGKILL') })
+    await server.restart()
+    return server
+  }
+
+  /** Where uploads are created. */
+  get url (): string {
+    return `http://127.0.0.1:${this.port}/files`
+  }
+
+  /** What it printed to say that it is ready. */
+  get readyLine (): string {
+    return this.#readyLine
+  }
+
+  /** The end of what it logged, for the message of a test that failed. */
+  get log (): string {
+    return this.#log
+  }
+
+  get pid (): number {
+    if (this.#child?.pid === undefined) throw new Error('The server does not run')
+    return this.#child.pid
+  }
+
+  get running (): boolean {
+    return this.#child !== null
+  }
+
+  /** Starts it (again), and resolves when it has printed its line. */
+  async restart (): Promise<void> {
+    const args = ['--port', String(this.port), '--dir', this.directory, '--log-level', 'error', ...this.#flags]
+    const child = spawnCli(['serve', ...args])
+    this.#child = child
+    child.once('exit', () => { if (this.#child === child) this.#child = null })
+    child.stderr!.on('data', text => { this.#log = (this.#log + text).slice(-4000) })
+    this.#readyLine = await waitForLine(child, READY, () => this.#log)
+    this.#ownSockets = this.#listSockets().length
+  }
+
+  /** Sends a signal and resolves when the process is gone; `null` if there was none. */
+  async kill (signal: NodeJS.Signals): Promise<Exit | null> {
+    const child = this.#child
+    if (child === null) return null
+    const start = performance.now()
+    const exited = once(child, 'exit')
+    child.kill(signal)
+    const [code, killedBy] = await exited
+    return { code, signal: killedBy, took: performance.now() - start }
+  }
+
+  /** The most memory that was resident since the start, in bytes; without `/proc`, what is resident now. */
+  getPeakMemory (): number {
+    const status = `/proc/${this.pid}/status`
+    const kibibytes = existsSync(status)
+      ? /^VmHWM:\s+(\d+)/m.exec(readFileSync(status, 'utf8'))![1]!
+      : execFileSync('ps', ['-o', 'rss=', '-p', String(this.pid)], { encoding: 'utf8' })
+    return Number(kibibytes) * 1024
+  }
+
+  /** What its descriptors point at, as Linux names it; empty without `/proc`. */
+  getDescriptors (): string[] {
+    const directory = `/proc/${this.pid}/fd`
+    if (!existsSync(directory)) return []
+    return readdirSync(directory).flatMap(name => {
+      try {
+        return [readlinkSync(join(directory, name))]
+      } catch {
+        return [] // closed in the meantime
+      }
+    })
+  }
+
+  /** How many connections it has open; 0 without `/proc`. */
+  countConnections (): number {
+    return this.#listSockets().length - this.#ownSockets
+  }
+
+  #listSockets (): string[] {
+    return this.getDescriptors().filter(target => target.startsWith('socket:'))
+  }
+}
+
+/** What a command that ran to its end left. */
+export interface Run {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs the built command to its end; one that does not end within `timeout` ms is killed. */
+export async function runCli (args: readonly string[], env: NodeJS.ProcessEnv = {}, timeout = 20_000): Promise<Run> {
+  const child = spawnCli(args, env)
+  const timer = setTimeout(() => child.kill('SIGKILL'), timeout)
+  let stdout = ''
+  let stderr = ''
+  child.stdout!.on('data', text => { stdout += text })
+  child.stderr!.on('data', text => { stderr += text })
+  const [code] = await once(child, 'close')
+  clearTimeout(timer)
+  return { code, stdout, stderr }
+}
+
+/** Starts the built command. It is killed at the latest when this process ends. */
+export function spawnCli (args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+  if (!existsSync(CLI)) throw new Error("The command is not built: run 'npm run build' first")
+  // Nothing that measures or instruments this process belongs into the server.
+  const { NODE_OPTIONS, ...rest } = process.env
+  const clean = Object.fromEntries(Object.entries(rest).filter(([name]) => !name.startsWith('TAP') && !name.startsWith('FASTIFY_TUS_')))
+  const child = spawn(process.execPath, [CLI, ...args], { env: { ...clean, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const end = () => { child.kill('SIGKILL') }
+  process.once('exit', end)
+  child.once('exit', () => process.off('exit', end))
+  return child
+}
+
+/** The first line of standard output that matches. */
+export async function waitForLine (child: ChildProcess, pattern: RegExp, getLog = () => ''): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let output = ''
+    const timer = setTimeout(() => reject(new Error(`No line like ${pattern} within ${START} ms\n${output}${getLog()}`)), START)
+    const onExit = (code: number | null, signal: string | null) => {
+      clearTimeout(timer)
+      reject(new Error(`The process ended (${code ?? signal}) before it was ready\n${output}${getLog()}`))
+    }
+    child.once('exit', onExit)
+    child.stdout!.setEncoding('utf8').on('data', text => {
+      output += text
+      const line = output.split('\n').slice(0, -1).find(line => pattern.test(line))
+      if (line === undefined) return
+      clearTimeout(timer)
+      child.off('exit', onExit)
+      resolve(line)
+    })
+  })
+}
+
+/**
+ * A free port below those that the system gives to outgoing connections: a client that retries while the server is down must
+ * not be given the server's port as its own.
+ */
+async function findPort (): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000)
+    if (await isFree(port)) return port
+  }
+  throw new Error('No free port was found')
+}
+
+function isFree (port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
+}
+
+const READY = /^fastify-tus listening on /
+/** How long a start may take on a busy machine, in ms. */
+const START = 20_000
