@@ -2,21 +2,39 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 
 /**
- * Lets a response reach a client that is still sending.
+ * Lets a response reach a client that is still sending, then calls `next`.
  *
  * A body that was read in part and given up would leave its connection paused for good, and a connection that closes with unread
  * bytes resets, which can overtake the response. So: announce `Connection: close`, send the response and the end of the
  * stream, then go on receiving and throwing away for a moment, as nginx's `lingering_close` does.
  */
-export function closeAfterUnreadBody (request: FastifyRequest, reply: FastifyReply): void {
+export function closeAfterUnreadBody (request: FastifyRequest, reply: FastifyReply, next: () => void): void {
   const { raw } = request
-  if (raw.httpVersionMajor !== 1 || raw.complete || !mayHaveBody(raw)) return
-  reply.header('connection', 'close')
-  linger(raw)
+  if (!isReceiving(raw)) return next()
+  // Node may be in the middle of a packet that also holds the end of this body: such a connection can stay.
+  setImmediate(() => {
+    if (isReceiving(raw)) giveUp(raw, reply)
+    next()
+  })
 }
 
-function mayHaveBody ({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+function isReceiving (request: IncomingMessage): boolean {
+  return !request.complete && mayHaveBody(request)
+}
+
+function giveUp (request: IncomingMessage, reply: FastifyReply): void {
+  if (request.httpVersionMajor === 1) {
+    reply.header('connection', 'close')
+    linger(request)
+  } else {
+    // HTTP/2 keeps the connection; a stream that nobody reads would never close.
+    reply.raw.once('finish', () => { request.resume() })
+  }
+}
+
+function mayHaveBody ({ headers, httpVersionMajor }: IncomingMessage): boolean {
+  // HTTP/2 ends a body by a flag: its headers need not tell.
+  return httpVersionMajor > 1 || headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 function linger (request: IncomingMessage): void {

@@ -42,8 +42,7 @@ export function registerRoutes (scope: FastifyInstance, context: Context): void 
   scope.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
   scope.addHook('onSend', (request, reply, payload, done) => {
     for (const [name, value] of Object.entries(selectProtocol().headers)) if (!reply.hasHeader(name)) reply.header(name, value)
-    closeAfterUnreadBody(request, reply)
-    done(null, payload)
+    closeAfterUnreadBody(request, reply, () => done(null, payload))
   })
 
   const collection = getCollectionVerbs(context)
