@@ -27,8 +27,8 @@ function giveUp (request: IncomingMessage, reply: FastifyReply): void {
     reply.header('connection', 'close')
     linger(request)
   } else {
-    // HTTP/2 keeps the connection; a stream that nobody reads would never close.
-    reply.raw.once('finish', () => { request.resume() })
+    // HTTP/2 keeps the connection, but a stream that nobody reads would never close.
+    request.resume()
   }
 }
 
