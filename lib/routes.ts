@@ -117,11 +117,18 @@ function createExchange ({ options, budget, openBodies }: Context, request: Fast
       const source = request.body instanceof Readable ? request.body : request.raw
       const body = new RequestBody(source, { ...limits, stallTimeout: options.stallTimeout, budget })
       openBodies.add(body)
-      openBodies.beginAnswer()
-      reply.raw.once('close', () => openBodies.endAnswer())
+      if (!isClosed(reply)) {
+        openBodies.beginAnswer()
+        reply.raw.once('close', () => openBodies.endAnswer())
+      }
       return body
     }
   }
+}
+
+/** Whether the client left while the request waited: there will be no `close` any more. HTTP/2 then has no socket. */
+function isClosed ({ raw }: FastifyReply): boolean {
+  return raw.destroyed || !raw.socket
 }
 
 const describe: Verb = async ({ protocol, offer }) => protocol.encodeOffer(offer)
