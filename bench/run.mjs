@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import { UsageError, parseFlags, select, usage } from './runner/flags.mjs'
 import { describeMachine, getFilesystem } from './runner/machine.mjs'
 import { measure } from './runner/measure.mjs'
@@ -14,13 +15,13 @@ try {
   await run(parseFlags(process.argv.slice(2)))
 } catch (error) {
   const expected = error instanceof UsageError || error instanceof Unprepared
-  process.stderr.write(`bench: ${expected ? error.message : error.stack}\n${error instanceof UsageError ? `\n${usage}` : ''}`)
+  process.stderr.write(`bench: ${expected ? error.message : inspect(error)}\n${error instanceof UsageError ? `\n${usage}` : ''}`)
   process.exitCode = error instanceof UsageError ? 2 : 1
 }
 
 async function run (flags) {
   if (flags.help) return process.stdout.write(usage)
-  const chosen = select('workload', workloads, flags.workload).map(workload => flags.quick ? { ...workload, ...workload.quick } : workload)
+  const chosen = select('workload', workloads, flags.workload).map(workload => flags.quick ? shrink(workload) : workload)
   const tools = prepare()
   const contestants = select('contestant', await loadContestants(), flags.contestant)
   const directory = createDirectory(flags.dir)
@@ -35,6 +36,10 @@ async function run (flags) {
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
+}
+
+function shrink (workload) {
+  return { ...workload, title: `${workload.title}, shrunk`, ...workload.quick }
 }
 
 async function collect (chosen, plan) {

@@ -117,6 +117,16 @@ static double read_server_cpu(void) {
   return sum;
 }
 
+/* Seconds of processor time that the whole machine has spent, what the hypervisor took from it included; 0 if nobody tells. */
+static double read_machine_cpu(void) {
+  FILE *file = fopen("/proc/stat", "r");
+  long long user, nice, system, idle, wait, irq, softirq, steal;
+  if (file == NULL) return 0;
+  int count = fscanf(file, "cpu %lld %lld %lld %lld %lld %lld %lld %lld", &user, &nice, &system, &idle, &wait, &irq, &softirq, &steal);
+  fclose(file);
+  return count == 8 ? (double) (user + nice + system + irq + softirq + steal) / (double) sysconf(_SC_CLK_TCK) : 0;
+}
+
 static int64_t min(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
@@ -410,9 +420,20 @@ static void run(void) {
   }
 }
 
-static void print_result(double seconds, double server_cpu, double generator_cpu) {
-  printf("{\"seconds\":%.9f,\"serverCpu\":%.9f,\"generatorCpu\":%.9f,\"uploads\":%lld,\"requests\":%lld,\"bytes\":%lld,\"reconnects\":%lld,\"stored\":[",
-    seconds, server_cpu, generator_cpu, (long long) finished, (long long) requests, (long long) bytes, (long long) reconnects);
+/* Processor time in seconds: of the servers, of this program, of everything on the machine. */
+struct usage {
+  double server, generator, machine;
+};
+
+static struct usage read_usage(void) {
+  return (struct usage) { read_server_cpu(), read_clock(CLOCK_PROCESS_CPUTIME_ID), read_machine_cpu() };
+}
+
+static void print_result(double seconds, struct usage before, struct usage after) {
+  printf("{\"seconds\":%.9f,\"serverCpu\":%.9f,\"generatorCpu\":%.9f,\"machineCpu\":%.2f,", seconds,
+    after.server - before.server, after.generator - before.generator, after.machine - before.machine);
+  printf("\"uploads\":%lld,\"requests\":%lld,\"bytes\":%lld,\"reconnects\":%lld,\"stored\":[",
+    (long long) finished, (long long) requests, (long long) bytes, (long long) reconnects);
   for (int64_t i = 0; i < min(finished, MOST_REPORTED); i++) {
     printf("%s{\"path\":\"%s\",\"first\":%lld}", i > 0 ? "," : "", reported[i].path, (long long) reported[i].first);
   }
@@ -423,10 +444,11 @@ int main(int count, char **arguments) {
   read_arguments(count, arguments);
   open_data();
   open_connections();
-  double server = read_server_cpu(), self = read_clock(CLOCK_PROCESS_CPUTIME_ID), start = read_clock(CLOCK_MONOTONIC);
+  struct usage before = read_usage();
+  double start = read_clock(CLOCK_MONOTONIC);
   deadline = start + settings.seconds;
   run();
   double seconds = read_clock(CLOCK_MONOTONIC) - start;
-  print_result(seconds, read_server_cpu() - server, read_clock(CLOCK_PROCESS_CPUTIME_ID) - self);
+  print_result(seconds, before, read_usage());
   return 0;
 }

@@ -13,10 +13,11 @@ const TIMEOUT = 120
  * @property {number} seconds
  * @property {number} serverCpu
  * @property {number} generatorCpu
+ * @property {number} machineCpu of everything that ran meanwhile, in steps of 10 ms
  * @property {number} uploads
  * @property {number} requests
  * @property {number} bytes
- * @property {number} reconnects
+ * @property {number} reconnects connections that the server closed behind a response
  * @property {Array<{ path: string, first: number }>} stored the first uploads, and where in the data each begins
  */
 
@@ -27,13 +28,22 @@ const TIMEOUT = 120
  * @throws at the first wrong answer
  */
 export async function sendUploads ({ load, data }, server, workload, amount) {
-  const { stdout } = await run(load, [
+  const { stdout } = await runProgram(load, [
     '--port', server.url.port, '--path', server.url.pathname, '--pid', server.pid, '--data', data, '--timeout', TIMEOUT,
     '--connections', workload.connections, '--upload-size', workload.uploadSize, '--patch-size', workload.patchSize,
     ...workload.withBody ? ['--with-body'] : [],
     ...'uploads' in amount ? ['--uploads', amount.uploads] : ['--seconds', amount.seconds]
-  ].map(String), { timeout: 2 * TIMEOUT * 1000 })
+  ].map(String))
   return JSON.parse(stdout)
+}
+
+/** @throws with what the program said */
+async function runProgram (path, args) {
+  try {
+    return await run(path, args, { timeout: 2 * TIMEOUT * 1000 })
+  } catch (error) {
+    throw new Error(error.stderr?.trim() || error.message)
+  }
 }
 
 /**

@@ -6,7 +6,7 @@ import { startServer } from './server.mjs'
 /**
  * One measurement of one contestant.
  *
- * @typedef {import('./load.mjs').LoadResult & { workload: string, contestant: string, round: number, peakMemory: number }} Sample
+ * @typedef {Omit<import('./load.mjs').LoadResult, 'stored'> & { workload: string, contestant: string, round: number, peakMemory: number }} Sample
  */
 
 /**
@@ -14,6 +14,7 @@ import { startServer } from './server.mjs'
  *
  * @param {object} plan
  * @returns {AsyncGenerator<Sample>}
+ * @throws at the first wrong answer and at the first upload that was stored wrongly
  */
 export async function * measure (workload, { contestants, rounds, directory, nodeOptions, tools, flush }) {
   for (let round = 1; round <= rounds; round++) {
@@ -23,8 +24,10 @@ export async function * measure (workload, { contestants, rounds, directory, nod
         const warmup = await sendUploads(tools, server, workload, workload.warmup)
         if (round === 1) await checkStored(tools, server, contestant, workload, warmup)
         if (flush) spawnSync('sync', ['-f', directory])
-        const { stored, ...result } = await sendUploads(tools, server, workload, workload.timed)
-        yield { workload: workload.name, contestant: contestant.name, round, ...result, peakMemory: server.getPeakMemory() }
+        const result = await sendUploads(tools, server, workload, workload.timed)
+        yield { ...result, stored: undefined, workload: workload.name, contestant: contestant.name, round, peakMemory: server.getPeakMemory() }
+      } catch (cause) {
+        throw new Error(`${workload.name} with ${contestant.name} failed`, { cause })
       } finally {
         await server.stop()
       }

@@ -5,7 +5,9 @@ import { getCost, getRate, getRatios, summarize } from './statistics.mjs'
 export function formatReport ({ machine, versions, rounds, quick }, workloads, contestants, samples) {
   const { date, node, system, processor, memory, filesystem } = machine
   const facts = [date, `Node ${node}`, system, processor, formatMemory(memory), filesystem, ...Object.entries(versions).map(entry => entry.join(' '))]
-  const method = quick ? 'A smoke run: these figures say nothing.' : `Medians of ${rounds} interleaved rounds (lowest–highest).`
+  const method = quick
+    ? 'A smoke run: these figures say nothing.'
+    : `Medians of ${rounds} interleaved rounds (lowest–highest). Only durability fsync syncs before it answers.`
   const tables = workloads.map(workload => formatTable(workload, contestants, samples.filter(sample => sample.workload === workload.name)))
   return [`${facts.join(' · ')}\n`, `${method}\n`, ...tables].join('\n')
 }
@@ -15,11 +17,27 @@ export function formatTable (workload, contestants, samples) {
   const of = name => samples.filter(({ contestant }) => contestant === name)
   const rows = contestants.map(({ name, title }) => formatRow(workload, title, of(name), of(reference)))
   const cost = workload.unit === 'MB/s' ? 'CPU s per GiB' : 'CPU µs per upload'
-  return `### ${workload.title}\n\n${[
+  const table = [
     ['', workload.unit, 'ratio to @tus/server', cost, 'peak memory', 'generator, cores'],
     ['---', ...Array(5).fill('---:')],
     ...rows
-  ].map(cells => `| ${cells.join(' | ')} |`).join('\n')}\n`
+  ].map(cells => `| ${cells.join(' | ')} |`)
+  return [`### ${workload.title}`, table.join('\n'), ...formatNotes(contestants, samples)].join('\n\n') + '\n'
+}
+
+/** What spoils a comparison: somebody else's work on the machine, servers that give up their connections. */
+function formatNotes (contestants, samples) {
+  const others = samples.map(({ machineCpu, serverCpu, generatorCpu, seconds }) => Math.max(0, machineCpu - serverCpu - generatorCpu) / seconds)
+  const closers = contestants.filter(({ name }) => samples.some(({ contestant, reconnects }) => contestant === name && reconnects > 0))
+  return [
+    `Other programs meanwhile used ${formatSpread(others, cores => cores.toFixed(1))} cores.`,
+    ...closers.map(({ name, title }) => `${title} closed the connection behind ${formatClosed(samples.filter(({ contestant }) => contestant === name))} of its responses.`)
+  ]
+}
+
+function formatClosed (samples) {
+  const [reconnects, requests] = ['reconnects', 'requests'].map(key => samples.reduce((sum, sample) => sum + sample[key], 0))
+  return `${(reconnects / requests * 100).toFixed(1)} %`
 }
 
 function formatRow (workload, title, samples, base) {

@@ -17,8 +17,9 @@ export default {
     const app = Fastify({ logger: false })
     const tus = new Server({ path: '/files', datastore: new FileStore({ directory }) })
     app.addContentTypeParser('application/offset+octet-stream', (request, payload, done) => done(null))
-    app.all('/files', (request, reply) => { tus.handle(request.raw, reply.raw) })
-    app.all('/files/*', (request, reply) => { tus.handle(request.raw, reply.raw) })
+    const handle = ({ raw }, reply) => { tus.handle(raw, reply.raw).catch(error => app.log.error(error)) }
+    app.all('/files', handle)
+    app.all('/files/*', handle)
     return `${await app.listen({ host: '127.0.0.1', port: 0 })}/files`
   },
   stored: (directory, id) => join(directory, id)
