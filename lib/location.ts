@@ -7,9 +7,15 @@ import type { ResolvedOptions } from './options.js'
  */
 export function getLocation ({ location, relativeLocation }: ResolvedOptions, request: FastifyRequest, id: string): string {
   if (location) return location(request, id)
-  const path = `${request.routeOptions.url!.replace(/\/\*?$/, '')}/${id}`
+  const path = `${getCollectionPath(request)}/${id}`
   const { protocol, host } = request
   return relativeLocation || !/^https?$/.test(protocol) || !HOST.test(host) ? path : `${protocol}://${host}${path}`
+}
+
+/** As the route has it; where the scope's prefix has parameters, as the request has it. */
+function getCollectionPath ({ routeOptions, url }: FastifyRequest): string {
+  const route = routeOptions.url!
+  return (route.includes(':') ? url.replace(/[?#].*$/s, '') : route).replace(/\/\*?$/, '')
 }
 
 const HOST = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/
