@@ -90,10 +90,9 @@ export class RequestBody implements UploadBody {
     this.#chunks.push(chunk)
     this.#gathered += chunk.length
     this.#stall?.refresh()
-    if (this.#received === this.#options.declared) return this.#end()
     if (this.#gathered >= this.#options.budget.share || this.#chunks.length >= MOST_CHUNKS) this.#pause()
     if (this.#wake === null) return
-    if (this.#paused || this.#gathered >= this.#wanted) return this.#wake()
+    if (this.#paused || this.#gathered >= this.#wanted || this.#received === this.#options.declared) return this.#wake()
     // What the socket still holds arrives in this turn of the event loop: one write for all of it.
     this.#turn ??= setImmediate(() => {
       this.#turn = null
@@ -135,7 +134,7 @@ export class RequestBody implements UploadBody {
       source.off('close', this.#onGone)
       source.off('error', this.#onGone)
       source.on('error', ignore)
-      if (this.#received !== this.#options.declared) source.pause()
+      source.pause()
     }
     this.#state = 'ended'
     this.#wake?.()

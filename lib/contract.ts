@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
-import { LockTimeout, type Locker } from './locker.js'
+import { LockTimeout, type Locker, type Wanted } from './locker.js'
 import { LengthConflict, OffsetConflict, UploadExists, UploadMissing, type Storage, type UploadBody } from './storage.js'
 import type { NewUpload } from './upload.js'
 
@@ -358,12 +358,12 @@ export function runLockerContract ({ test, createLocker }: LockerContractOptions
   check('tells the holder at once that somebody waits', async locker => {
     const entered = defer()
     const holding = locker.withLock('a', 1000, async wanted => {
-      assert.equal(wanted.aborted, false)
+      assert.equal(wanted.requested, false)
       entered.resolve()
       await once(wanted)
     })
     await entered.promise
-    assert.equal(await locker.withLock('a', 10_000, async wanted => wanted.aborted), false)
+    assert.equal(await locker.withLock('a', 10_000, async wanted => wanted.requested), false)
     await holding
   })
 
@@ -470,10 +470,10 @@ function tick (): Promise<void> {
   return new Promise(resolve => { setImmediate(resolve) })
 }
 
-function once (signal: AbortSignal): Promise<void> {
+function once (wanted: Wanted): Promise<void> {
   return new Promise(resolve => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve())
+    if (wanted.requested) resolve()
+    else wanted.onRequest(resolve)
   })
 }
 

@@ -10,7 +10,7 @@ export { fastifyTus, fastifyTus as 'module.exports' }
 export { TusError, errorCodes, type ErrorFacts } from './errors.js'
 export type { TusApi } from './api.js'
 export type { AccessAction, CreateDecision, FinishDecision, HookName, LifecycleHooks } from './hooks.js'
-export { LockTimeout, createMemoryLocker, type Locker } from './locker.js'
+export { LockTimeout, createMemoryLocker, type Locker, type Wanted } from './locker.js'
 export type { Extension, RouteOptions, TusOptions } from './options.js'
 export {
   LengthConflict, OffsetConflict, StorageFull, UploadExists, UploadMissing,

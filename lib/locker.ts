@@ -3,13 +3,20 @@ export interface Locker {
   /**
    * Runs `work` while nobody else works on `id`, in the order of the calls, and resolves to its result.
    *
-   * `work` gets a signal that aborts when somebody else asks for the same upload: a holder that only waits for its
-   * client should then come to an end, so that nobody waits for a connection that died unnoticed.
+   * `work` is told when somebody else asks for the same upload: a holder that only waits for its client should then come to an
+   * end, so that nobody waits for a connection that died unnoticed.
    *
    * @param timeout how long to wait for the upload, in ms
    * @throws LockTimeout if the upload did not become free in time; `work` did not run
    */
-  withLock<Result>(id: string, timeout: number, work: (wanted: AbortSignal) => Promise<Result>): Promise<Result>
+  withLock<Result>(id: string, timeout: number, work: (wanted: Wanted) => Promise<Result>): Promise<Result>
+}
+
+/** Whether somebody else asks for the upload. An `AbortSignal` in little: every request pays for one. */
+export interface Wanted {
+  readonly requested: boolean
+  /** Calls `listener` at the first request from now on. There is one listener, the last. */
+  onRequest(listener: () => void): void
 }
 
 /** The upload stayed in use for longer than the caller would wait. */
@@ -38,15 +45,14 @@ export function createMemoryLocker (): Locker {
 
 /** Who holds one upload, and who waits for it, first come first served. */
 class Queue {
-  #holder: AbortController | null = null
+  #holder: Holder | null = null
   readonly #waiting: Array<() => void> = []
 
   /** Resolves when it is the caller's turn. */
-  async enter (timeout: number): Promise<AbortSignal> {
+  async enter (timeout: number): Promise<Wanted> {
     if (this.#holder !== null) await this.#wait(timeout)
-    this.#holder = new AbortController()
-    if (this.#waiting.length > 0) this.#holder.abort()
-    return this.#holder.signal
+    this.#holder = new Holder(this.#waiting.length > 0)
+    return this.#holder
   }
 
   leave (): void {
@@ -71,7 +77,30 @@ class Queue {
         reject(new LockTimeout('The upload stayed in use'))
       }, timeout)
       this.#waiting.push(turn)
-      this.#holder?.abort()
+      this.#holder?.request()
     })
+  }
+}
+
+class Holder implements Wanted {
+  #requested: boolean
+  #listener: (() => void) | null = null
+
+  constructor (requested: boolean) {
+    this.#requested = requested
+  }
+
+  get requested (): boolean {
+    return this.#requested
+  }
+
+  onRequest (listener: () => void): void {
+    this.#listener = listener
+  }
+
+  request (): void {
+    if (this.#requested) return
+    this.#requested = true
+    this.#listener?.()
   }
 }

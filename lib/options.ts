@@ -152,9 +152,18 @@ function normalizePrefix (prefix: string): string {
   return prefix.replace(/\/+$/, '')
 }
 
+/** 128 random bits. They are drawn for many ids at once: a call for a few costs as much. */
 function createRandomId (): string {
-  return randomBytes(16).toString('hex')
+  if (drawn === pool.length) {
+    pool = randomBytes(16 * 128)
+    drawn = 0
+  }
+  drawn += 16
+  return pool.toString('hex', drawn - 16, drawn)
 }
+
+let pool = Buffer.alloc(0)
+let drawn = 0
 
 function isWhole (value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0

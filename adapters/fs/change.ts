@@ -7,24 +7,28 @@ import { asStorageError, type Store } from './store.js'
 export async function setLength (store: Store, id: string, length: number): Promise<void> {
   const upload = await load(store, id)
   const { record, durable } = upload
-  if (record.length === length) return
-  if (record.length !== null || length < durable) throw new LengthConflict('The upload has another length')
-  await replaceRecord(store, upload, { ...record, length })
+  if (record.upload.length === length) return
+  if (record.upload.length !== null || length < durable) throw new LengthConflict('The upload has another length')
+  await replaceRecord(store, upload, { ...record, upload: { ...record.upload, length } })
 }
 
 export async function complete (store: Store, id: string): Promise<void> {
-  const upload = await load(store, id)
-  const { record, durable } = upload
-  if (!toUpload(record, durable, upload.modifiedAt).complete) await replaceRecord(store, upload, { ...record, marked: true })
+  // The holder has just appended the last byte: what completes at its length is complete, and nothing is asked or written.
+  const upload = isComplete(store.uploads.peek(id)) ? null : await load(store, id)
+  if (upload && !isComplete(upload)) await replaceRecord(store, upload, { ...upload.record, marked: true })
   // No more bytes will come: the descriptor is free for others.
   await store.uploads.drop(id)
+}
+
+function isComplete (upload: OpenUpload | null): boolean {
+  return upload !== null && toUpload(upload.record, upload.durable, upload.modifiedAt).complete
 }
 
 export async function update (store: Store, id: string, change: (upload: Upload) => UploadChange | null): Promise<Upload | null> {
   const upload = await store.uploads.load(id)
   if (upload === null) return null
   const changes = change(toUpload(upload.record, upload.durable, upload.modifiedAt))
-  if (changes !== null) await replaceRecord(store, upload, { ...upload.record, ...changes })
+  if (changes !== null) await replaceRecord(store, upload, { ...upload.record, upload: { ...upload.record.upload, ...changes } })
   return store.uploads.find(id)
 }
 

@@ -8,23 +8,30 @@ import { asStorageError, type Store } from './store.js'
  * is no upload, and that the next `create` of the same id or the sweeper clears away.
  */
 export async function create (store: Store, upload: NewUpload): Promise<void> {
-  const record = { ...upload, marked: false }
+  const { id } = upload
+  if (store.creating.has(id)) throw new UploadExists('An upload of that id is being created')
+  store.creating.add(id)
   try {
-    if (await write(store, record)) return
-    if (await store.uploads.load(upload.id) === null) {
-      await clear(store, upload.id)
-      if (await write(store, record)) return
-    }
+    if (!await createOnce(store, upload)) throw new UploadExists('There is an upload of that id')
   } catch (error) {
     throw asStorageError(error)
+  } finally {
+    store.creating.delete(id)
   }
-  throw new UploadExists('There is an upload of that id')
+}
+
+async function createOnce (store: Store, upload: NewUpload): Promise<boolean> {
+  const record = { upload, marked: false }
+  if (await write(store, record)) return true
+  if (await store.uploads.load(upload.id) !== null) return false
+  await clear(store, upload.id)
+  return write(store, record)
 }
 
 /** False if a file is in the way: an upload, or the remains of one. */
 async function write (store: Store, record: UploadRecord): Promise<boolean> {
   const { files, paths, uploads, directory } = store
-  const fd = await files.create(paths.data(record.id))
+  const fd = await files.create(paths.data(record.upload.id))
   if (fd === null) return false
   let created: boolean
   try {
@@ -33,17 +40,17 @@ async function write (store: Store, record: UploadRecord): Promise<boolean> {
     if (created) await uploads.add(record, fd)
   } catch (error) {
     await files.close(fd)
-    await clear(store, record.id)
+    await clear(store, record.upload.id)
     throw error
   }
   if (created) return true
   await files.close(fd)
-  await files.remove(paths.data(record.id))
+  await files.remove(paths.data(record.upload.id))
   return false
 }
 
 async function writeRecord ({ files, paths }: Store, record: UploadRecord): Promise<boolean> {
-  const fd = await files.create(paths.record(record.id))
+  const fd = await files.create(paths.record(record.upload.id))
   if (fd === null) return false
   try {
     await files.writeText(fd, serializeRecord(record))

@@ -96,6 +96,11 @@ export class Files {
     return this.#sync.isQuick ? this.#sync.measure(() => fs.fdatasyncSync(fd)) : fdatasync(fd)
   }
 
+  /** Makes the entries of an open directory durable; some file systems do that only at a full sync. */
+  syncDirectory (fd: number): void | Promise<void> {
+    return this.#sync.isQuick ? this.#sync.measure(() => fs.fsyncSync(fd)) : fsync(fd)
+  }
+
   #run<Result> (now: () => Result, later: () => Promise<Result>): Result | Promise<Result> {
     return this.#metadata.isQuick ? this.#metadata.measure(now) : later()
   }
@@ -143,6 +148,7 @@ const stat = promisify(fs.stat) as (path: string) => Promise<fs.Stats>
 const fstat = promisify(fs.fstat) as (fd: number) => Promise<fs.Stats>
 const writeFile = promisify(fs.writeFile) as (fd: number, text: string) => Promise<void>
 const ftruncate = promisify(fs.ftruncate)
+const fsync = promisify(fs.fsync)
 const fdatasync = promisify(fs.fdatasync)
 
 function writev (fd: number, buffers: readonly Uint8Array[], position: number): Promise<number> {

@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Storage } from '../../lib/storage.js'
 import { append } from './append.js'
@@ -42,42 +43,44 @@ export function createFsStorage (options: FsStorageOptions): Storage {
   if (durability !== 'fsync' && durability !== 'none') throw new TypeError("createFsStorage: 'durability' must be 'fsync' or 'none'")
   if (metadataCalls !== 'adaptive' && metadataCalls !== 'async') throw new TypeError("createFsStorage: 'metadataCalls' must be 'adaptive' or 'async'")
   const settings = { directory: resolve(directory), durability, metadataCalls }
-  let opened: Promise<Store> | null = null
+  let store: Store | null = null
+  let opening: Promise<Store> | null = null
 
-  const open = () => {
-    opened ??= openStore(settings).catch(error => {
-      opened = null
-      throw error
-    })
-    return opened
+  const open = async (): Promise<Store> => {
+    if (store) return store
+    opening ??= openStore(settings).finally(() => { opening = null })
+    store = await opening
+    return store
   }
 
   return {
     open: async () => { await open() },
-    create: async upload => create(await open(), upload),
-    find: async id => (await open()).uploads.find(id),
-    append: async (id, addition) => append(await open(), id, addition),
-    setLength: async (id, length) => setLength(await open(), id, length),
-    complete: async id => complete(await open(), id),
-    remove: async id => remove(await open(), id),
-    update: async (id, change) => update(await open(), id, change),
-    read: async (id, range) => read(await open(), id, range),
-    async * list () { yield * list(await open()) },
+    create: async upload => create(store ?? await open(), upload),
+    find: async id => (store ?? await open()).uploads.find(id),
+    append: async (id, addition) => append(store ?? await open(), id, addition),
+    setLength: async (id, length) => setLength(store ?? await open(), id, length),
+    complete: async id => complete(store ?? await open(), id),
+    remove: async id => remove(store ?? await open(), id),
+    update: async (id, change) => update(store ?? await open(), id, change),
+    read: async (id, range) => read(store ?? await open(), id, range),
+    async * list () { yield * list(store ?? await open()) },
     async close () {
-      const store = await opened
-      opened = null
-      await store?.uploads.close()
-      await store?.directory.close()
+      await opening
+      const closing = store
+      store = null
+      await closing?.uploads.close()
+      await closing?.directory.close()
     }
   }
 }
 
 async function openStore (options: Required<FsStorageOptions>): Promise<Store> {
   const { durability } = options
-  const directory = new Directory(options.directory, durability)
-  await directory.open()
+  await mkdir(options.directory, { recursive: true })
   const adaptive = options.metadataCalls === 'adaptive'
   const files = new Files(durability, new Pace(2, adaptive), new Pace(0.5, adaptive && measureSync(options.directory)))
+  const directory = new Directory(options.directory, files)
+  await directory.open()
   const paths = createPaths(options.directory)
-  return { paths, files, directory, uploads: new OpenUploads(files, paths) }
+  return { paths, files, directory, uploads: new OpenUploads(files, paths), creating: new Set() }
 }

@@ -8,10 +8,8 @@ import { parseRecord, toUpload, type UploadRecord } from './record.js'
 export interface OpenUpload {
   readonly id: string
   record: UploadRecord
-  /** Tells whether the record has been replaced since, by this or by another process. */
-  stamp: string
-  /** The same for the file of the bytes. */
-  readonly inode: number
+  /** Tells whether the record has been replaced since, by this or by another process; `null` until that is first asked. */
+  stamp: string | null
   /** Bytes known to be durable. */
   durable: number
   modifiedAt: Date
@@ -48,13 +46,20 @@ export class OpenUploads {
    */
   async load (id: string): Promise<OpenUpload | null> {
     const recordStat = await this.#files.stat(this.#paths.record(id))
-    const dataStat = recordStat && await this.#files.stat(this.#paths.data(id))
-    if (!dataStat) return this.#forget(id)
-    const entry = await this.#get(id, recordStat, dataStat)
-    if (entry === null || entry.appending) return entry
+    const entry = recordStat && await this.#get(id, getStamp(recordStat))
+    const dataStat = entry && await this.#statData(entry)
+    if (!entry) return this.#forget(id)
+    // A file that was open and has no name any more: there may be a new one in its place.
+    if (!dataStat) return entry.file === null ? this.#forget(id) : this.#reload(id)
+    if (entry.appending) return entry
     if (entry.cutAt !== null) await this.#cut(entry, entry.cutAt)
     else if (entry.durable !== dataStat.size) await this.#settle(entry, dataStat)
     return entry
+  }
+
+  /** What is known of an upload without asking: right only for what its holder did last. */
+  peek (id: string): OpenUpload | null {
+    return this.#entries.get(id) ?? null
   }
 
   /** As {@link load}, in the words of the contract. */
@@ -63,11 +68,10 @@ export class OpenUploads {
     return entry && toUpload(entry.record, entry.durable, entry.modifiedAt)
   }
 
-  /** Takes in an upload that was just created. */
+  /** Takes in an upload that was just created, and the descriptor of its bytes. */
   async add (record: UploadRecord, fd: number): Promise<void> {
-    const recordStat = await this.#files.stat(this.#paths.record(record.id))
-    if (recordStat) this.#put(createEntry(record, recordStat, await this.#files.statOpen(fd), fd))
-    else await this.#files.close(fd)
+    await this.drop(record.upload.id)
+    this.#put(createEntry(record, null, fd))
   }
 
   /** Runs `work` with a descriptor of the bytes, open for reading and writing. */
@@ -97,20 +101,29 @@ export class OpenUploads {
     for (const id of [...this.#entries.keys()]) await this.drop(id)
   }
 
-  async #get (id: string, recordStat: Stats, dataStat: Stats): Promise<OpenUpload | null> {
+  async #reload (id: string): Promise<OpenUpload | null> {
+    await this.drop(id)
+    return this.load(id)
+  }
+
+  async #get (id: string, stamp: string): Promise<OpenUpload | null> {
     const known = this.#entries.get(id)
-    if (known && known.inode === dataStat.ino && known.stamp === getStamp(recordStat)) return known
+    if (known) known.stamp ??= stamp
+    if (known?.stamp === stamp) return known
     const record = await this.#readRecord(id)
-    if (record === null) return this.#forget(id)
-    // Another call may have read it in the meantime: one entry per file, or a descriptor would be lost.
-    const current = this.#entries.get(id)
-    if (!current || current.inode !== dataStat.ino) {
-      await this.drop(id)
-      return this.#put(createEntry(record, recordStat, dataStat, null))
-    }
+    if (record === null) return null
+    // Another call may have read it in the meantime: one entry per upload, or a descriptor would be lost.
+    const current = this.#entries.get(id) ?? this.#put(createEntry(record, stamp, null))
     current.record = record
-    current.stamp = getStamp(recordStat)
+    current.stamp = stamp
     return current
+  }
+
+  /** `null` if the file is gone. An open one tells by having no name any more. */
+  async #statData ({ id, file }: OpenUpload): Promise<Stats | null> {
+    if (file === null) return this.#files.stat(this.#paths.data(id))
+    const stat = await this.#files.statOpen(await file)
+    return stat.nlink > 0 ? stat : null
   }
 
   async #readRecord (id: string): Promise<UploadRecord | null> {
@@ -176,14 +189,13 @@ export class OpenUploads {
   }
 }
 
-function createEntry (record: UploadRecord, recordStat: Stats, { ino, mtime }: Stats, fd: number | null): OpenUpload {
+function createEntry (record: UploadRecord, stamp: string | null, fd: number | null): OpenUpload {
   return {
-    id: record.id,
+    id: record.upload.id,
     record,
-    stamp: getStamp(recordStat),
-    inode: ino,
+    stamp,
     durable: 0,
-    modifiedAt: mtime,
+    modifiedAt: record.upload.createdAt,
     appending: false,
     cutAt: null,
     file: fd === null ? null : Promise.resolve(fd),

@@ -1,27 +1,28 @@
 import type { NewUpload, Upload } from '../../lib/upload.js'
 
 /** What the file `<id>.json` holds: an upload without its offset, which is the length of the file of its bytes. */
-export interface UploadRecord extends NewUpload {
+export interface UploadRecord {
+  readonly upload: NewUpload
   /** Completed by a mark. */
   readonly marked: boolean
 }
 
 const VERSION = 1
 
-export function serializeRecord (record: UploadRecord): string {
-  return JSON.stringify({ version: VERSION, ...record }) + '\n'
+export function serializeRecord ({ upload, marked }: UploadRecord): string {
+  return JSON.stringify({ version: VERSION, marked, ...upload }) + '\n'
 }
 
 /** `null` for anything but a whole record of this id: a file that was being written when its process died is none. */
 export function parseRecord (id: string, text: string): UploadRecord | null {
   if (!text.endsWith('\n')) return null
-  const { version, createdAt, expiresAt, ...record } = JSON.parse(text)
-  if (version !== VERSION || record.id !== id) return null
-  return { ...record, createdAt: new Date(createdAt), expiresAt: expiresAt && new Date(expiresAt) }
+  const { version, marked, createdAt, expiresAt, ...rest } = JSON.parse(text)
+  if (version !== VERSION || rest.id !== id) return null
+  return { marked, upload: { ...rest, createdAt: new Date(createdAt), expiresAt: expiresAt && new Date(expiresAt) } }
 }
 
 /** @param offset bytes that are durable */
-export function toUpload ({ marked, ...upload }: UploadRecord, offset: number, modifiedAt: Date): Upload {
-  const full = offset === upload.length
-  return { ...upload, offset, complete: marked || (full && upload.completes === 'at-length'), modifiedAt }
+export function toUpload ({ upload, marked }: UploadRecord, offset: number, modifiedAt: Date): Upload {
+  const complete = marked || (offset === upload.length && upload.completes === 'at-length')
+  return { ...upload, offset, complete, modifiedAt }
 }

@@ -10,6 +10,8 @@ export interface Store {
   readonly files: Files
   readonly directory: Directory
   readonly uploads: OpenUploads
+  /** Ids whose files are being made: what is not whole yet is not yet remains. */
+  readonly creating: Set<string>
 }
 
 /** Says in the words of the contract that the device is full. */

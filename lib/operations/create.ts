@@ -1,5 +1,6 @@
 import type { Context } from '../context.js'
 import { TUS_ERR_ID_INVALID } from '../errors.js'
+import type { Wanted } from '../locker.js'
 import { isValidId, type NewUpload, type Upload } from '../upload.js'
 import type { BodyCommand, CreateCommand } from './commands.js'
 import { chooseCompletion, completeIfDue, type Completion } from './complete.js'
@@ -45,7 +46,7 @@ async function decide (context: Context, draft: NewUpload, { request, log }: Exc
   return decided
 }
 
-async function store (context: Context, draft: NewUpload, command: CreateCommand, exchange: Exchange, wanted: AbortSignal): Promise<Completion> {
+async function store (context: Context, draft: NewUpload, command: CreateCommand, exchange: Exchange, wanted: Wanted): Promise<Completion> {
   await context.storage.create(draft)
   const upload: Upload = { ...draft, offset: 0, complete: false, modifiedAt: draft.createdAt }
   await context.hooks.runPost('postCreate', exchange.log, exchange.request, upload)
@@ -53,7 +54,7 @@ async function store (context: Context, draft: NewUpload, command: CreateCommand
   return completeIfDue(context, filled, exchange)
 }
 
-async function fill (context: Context, upload: Upload, body: BodyCommand, exchange: Exchange, wanted: AbortSignal): Promise<Upload> {
+async function fill (context: Context, upload: Upload, body: BodyCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
   try {
     return await receive(context, upload, body, exchange, wanted)
   } catch (error) {
@@ -70,4 +71,4 @@ async function undo ({ storage, hooks }: Context, { id }: Upload, { request, log
   await hooks.runPost('postTerminate', log, request, upload)
 }
 
-const NOBODY = new AbortController().signal
+const NOBODY: Wanted = { requested: false, onRequest () {} }

@@ -1,6 +1,7 @@
 import type { Interruption } from '../body.js'
 import type { Context } from '../context.js'
 import { TUS_ERR_BODY_CUT, TUS_ERR_BODY_STALLED, TUS_ERR_BODY_TAKEN_OVER, TUS_ERR_SHUTTING_DOWN, type TusError } from '../errors.js'
+import type { Wanted } from '../locker.js'
 import { isFull, type Upload } from '../upload.js'
 import type { BodyCommand } from './commands.js'
 import type { Exchange } from './exchange.js'
@@ -14,11 +15,11 @@ import { limitBody } from './limits.js'
  * @throws TUS_ERR_BODY_… if the body was interrupted: what arrived is stored, and the error tells the new offset
  * @throws what the storage throws
  */
-export async function receive (context: Context, upload: Upload, command: BodyCommand, exchange: Exchange, wanted: AbortSignal): Promise<Upload> {
+export async function receive (context: Context, upload: Upload, command: BodyCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
   const body = exchange.openBody({ declared: command.declared, ...limitBody(context, upload, exchange.request) })
   const leave = () => body.interrupt('wanted')
-  if (wanted.aborted) leave()
-  wanted.addEventListener('abort', leave)
+  if (wanted.requested) leave()
+  else wanted.onRequest(leave)
   try {
     const offset = await context.storage.append(upload.id, { offset: upload.offset, body, keep: command.keep })
     const appended = { ...upload, offset, modifiedAt: new Date() }
@@ -29,7 +30,6 @@ export async function receive (context: Context, upload: Upload, command: BodyCo
     await context.hooks.runPost('postFail', exchange.log, exchange.request, upload, error as Error)
     throw error
   } finally {
-    wanted.removeEventListener('abort', leave)
     context.openBodies.delete(body)
   }
 }
