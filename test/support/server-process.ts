@@ -87,15 +87,20 @@ export class ServerProcess {
     this.#ownSockets = this.#listSockets().length
   }
 
-  /** Sends a signal and resolves when the process is gone; `null` if there was none. */
-  async kill (signal: NodeJS.Signals): Promise<Exit | null> {
+  /**
+   * Sends a signal and resolves when the process is gone. One that is still there after `deadline` ms is killed, which shows as
+   * the signal `SIGKILL`.
+   */
+  async kill (signal: NodeJS.Signals, deadline = 10_000): Promise<Exit> {
     const child = this.#child
-    if (child === null) return null
+    if (child === null) return { code: null, signal: null, took: 0 }
     const start = performance.now()
     const exited = once(child, 'exit')
     child.kill(signal)
+    const timer = setTimeout(() => child.kill('SIGKILL'), deadline)
     const [code, killedBy] = await exited
-    return { code, signal: killedBy, took: performance.now() - start }
+    clearTimeout(timer)
+    return { code, signal: killedBy, took: Math.round(performance.now() - start) }
   }
 
   /** The most memory that was resident since the start, in bytes; without `/proc`, what is resident now. */
@@ -150,24 +155,32 @@ export async function runCli (args: readonly string[], env: NodeJS.ProcessEnv = 
   return { code, stdout, stderr }
 }
 
-/** Starts the built command. It is killed at the latest when this process ends. */
-export function spawnCli (args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+/** Starts the built command. */
+function spawnCli (args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
   if (!existsSync(CLI)) throw new Error("The command is not built: run 'npm run build' first")
-  // Nothing that measures or instruments this process belongs into the server.
-  const { NODE_OPTIONS, ...rest } = process.env
-  const clean = Object.fromEntries(Object.entries(rest).filter(([name]) => !name.startsWith('TAP') && !name.startsWith('FASTIFY_TUS_')))
-  const child = spawn(process.execPath, [CLI, ...args], { env: { ...clean, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  return spawnNode([CLI, ...args], { env })
+}
+
+/**
+ * Starts Node as a user does: nothing that instruments this process gets into it. It is killed at the latest when this
+ * process ends.
+ */
+export function spawnNode (args: readonly string[], { env = {}, cwd }: { env?: NodeJS.ProcessEnv, cwd?: string } = {}): ChildProcess {
+  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FASTIFY_TUS_')))
+  // tap adds NODE_OPTIONS to whatever is spawned, which costs half a second and 30 MiB: `env` takes them away again.
+  const command = process.platform === 'win32' ? [process.execPath] : ['env', '-u', 'NODE_OPTIONS', process.execPath]
+  const child = spawn(command[0]!, [...command.slice(1), ...args], { env: { ...inherited, ...env }, stdio: ['ignore', 'pipe', 'pipe'], ...cwd && { cwd } })
   const end = () => { child.kill('SIGKILL') }
   process.once('exit', end)
   child.once('exit', () => process.off('exit', end))
   return child
 }
 
-/** The first line of standard output that matches. */
-export async function waitForLine (child: ChildProcess, pattern: RegExp, getLog = () => ''): Promise<string> {
+/** The first line of standard output that matches. @throws with what `getLog` gives, if there is none within `deadline` ms */
+export async function waitForLine (child: ChildProcess, pattern: RegExp, getLog = () => '', deadline = START): Promise<string> {
   return new Promise((resolve, reject) => {
     let output = ''
-    const timer = setTimeout(() => reject(new Error(`No line like ${pattern} within ${START} ms\n${output}${getLog()}`)), START)
+    const timer = setTimeout(() => reject(new Error(`No line like ${pattern} within ${deadline} ms\n${output}${getLog()}`)), deadline)
     const onExit = (code: number | null, signal: string | null) => {
       clearTimeout(timer)
       reject(new Error(`The process ended (${code ?? signal}) before it was ready\n${output}${getLog()}`))
