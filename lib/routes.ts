@@ -17,7 +17,7 @@ import { terminate } from './operations/terminate.js'
 import type { Answer, Message, Offer, Protocol } from './protocols/protocol.js'
 import { selectProtocol } from './protocols/select.js'
 import { selectRepresentation } from './representation.js'
-import { isValidId } from './upload.js'
+import { isValidId, type Upload } from './upload.js'
 
 /** One request on its way through: what the verbs below work with. */
 interface Call {
@@ -135,30 +135,37 @@ const describe: Verb = async ({ protocol, offer }) => protocol.encodeOffer(offer
 
 const post: Verb = async ({ context, protocol, offer, message, request, exchange }) => {
   const command = protocol.decodeCreate(message, offer)
-  const completion = await create(context, command, exchange)
+  const completion = remember(request, await create(context, command, exchange))
   const location = getLocation(context.options, request, completion.upload.id)
   return withDecision(protocol.encodeCreated(completion.upload, location, command.body !== null), completion)
 }
 
-const head: Verb = async ({ context, protocol, exchange, id }) => {
-  const completion = await inspect(context, id, exchange)
+const head: Verb = async ({ context, protocol, request, exchange, id }) => {
+  const completion = remember(request, await inspect(context, id, exchange))
   return withDecision(protocol.encodeInspected(completion.upload), completion)
 }
 
-const patch: Verb = async ({ context, protocol, offer, message, exchange, id }) => {
-  const completion = await append(context, id, protocol.decodeAppend(message, offer), exchange)
+const patch: Verb = async ({ context, protocol, offer, message, request, exchange, id }) => {
+  const completion = remember(request, await append(context, id, protocol.decodeAppend(message, offer), exchange))
   return withDecision(protocol.encodeAppended(completion.upload), completion)
 }
 
-const remove: Verb = async ({ context, protocol, exchange, id }) => {
+const remove: Verb = async ({ context, protocol, request, exchange, id }) => {
   await checkAccess(context, id, 'terminate', exchange)
-  await terminate(context, id, exchange)
+  remember(request, { upload: await terminate(context, id, exchange) })
   return protocol.encodeTerminated()
 }
 
 const get: Verb = async ({ context, request, exchange, id }) => {
-  const { status, headers, range } = selectRepresentation(await findComplete(context, id, exchange), request.headers)
+  const { upload } = remember(request, { upload: await findComplete(context, id, exchange) })
+  const { status, headers, range } = selectRepresentation(upload, request.headers)
   return { status, headers, ...range && { stream: await openDownload(context, id, range) } }
+}
+
+/** Lets the application's own hooks see which upload it was. */
+function remember<Result extends { readonly upload: Upload }> (request: FastifyRequest, result: Result): Result {
+  request.upload = result.upload
+  return result
 }
 
 /** What `preFinish` returned goes out with the response; a body needs a status that may have one. */

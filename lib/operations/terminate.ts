@@ -1,17 +1,20 @@
 import type { Context } from '../context.js'
+import type { Upload } from '../upload.js'
 import type { Cause } from './complete.js'
 import { findOrThrow } from './find.js'
 
 /**
- * Removes an upload, complete or not, with the hooks around it. A request that is still appending is asked to leave first.
+ * Removes an upload, complete or not, with the hooks around it, and resolves to what it was. A request that is still
+ * appending is asked to leave first.
  *
  * @throws TUS_ERR_UPLOAD_NOT_FOUND, what a hook throws
  */
-export async function terminate (context: Context, id: string, { request, log }: Cause): Promise<void> {
-  await context.locker.withLock(id, context.options.lockTimeout, async () => {
+export async function terminate (context: Context, id: string, { request, log }: Cause): Promise<Upload> {
+  return context.locker.withLock(id, context.options.lockTimeout, async () => {
     const upload = await findOrThrow(context, id)
     await context.hooks.runPre('preTerminate', log, request, upload)
     await context.storage.remove(id)
     await context.hooks.runPost('postTerminate', log, request, upload)
+    return upload
   })
 }
