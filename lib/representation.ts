@@ -73,11 +73,19 @@ function isFresh (upload: Upload, etag: string, headers: IncomingHttpHeaders): b
 function selectRange (upload: Upload, etag: string, headers: IncomingHttpHeaders): ByteRange | null {
   const { range, 'if-range': ifRange } = headers
   if (range === undefined || !isInRange(upload, etag, ifRange)) return null
-  const ranges = parseRange(upload.offset, range)
+  const ranges = parseRange(upload.offset, shortenSuffix(range, upload.offset))
   if (ranges === -1) throw TUS_ERR_RANGE_INVALID({ length: upload.offset })
   if (ranges === -2 || ranges.type !== 'bytes' || ranges.length !== 1) return null
   const { start, end } = ranges[0]!
   return { start, end }
+}
+
+/**
+ * "If the selected representation is shorter than the specified suffix-length, the entire representation is used" (RFC
+ * 9110, 14.1.2); the parser calls that unsatisfiable.
+ */
+function shortenSuffix (range: string, length: number): string {
+  return range.replace(/([=,]\s*-)(\d+)/g, (_whole, start: string, suffix: string) => start + Math.min(Number(suffix), length))
 }
 
 function isInRange (upload: Upload, etag: string, ifRange: string | string[] | undefined): boolean {

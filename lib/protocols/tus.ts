@@ -99,7 +99,7 @@ export const tus: Protocol = {
 
   encodeError (error, { maxSize }) {
     if (!(error instanceof TusError)) return { status: 0, headers: RESUMABLE }
-    const { offset, allow } = error.facts
+    const { offset, allow, length } = error.facts
     return {
       status: error.statusCode,
       headers: {
@@ -109,6 +109,7 @@ export const tus: Protocol = {
         ...error.code === 'TUS_ERR_VERSION_UNSUPPORTED' && { 'tus-version': VERSION },
         ...typeof offset === 'number' && { 'upload-offset': String(offset) },
         ...typeof allow === 'string' && { allow },
+        ...error.statusCode === 416 && { 'content-range': `bytes */${length}` },
         ...error.statusCode === 413 && maxSize !== null && { 'tus-max-size': String(maxSize) }
       }
     }
