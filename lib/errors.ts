@@ -42,7 +42,7 @@ export const TUS_ERR_METADATA_INVALID = define<{ reason: string }>('TUS_ERR_META
 export const TUS_ERR_METADATA_TOO_LARGE = define<{ max: number }>('TUS_ERR_METADATA_TOO_LARGE', 400, f => `Upload-Metadata must not be longer than ${f.max} bytes`)
 export const TUS_ERR_EXTENSION_DISABLED = define<{ extension: string }>('TUS_ERR_EXTENSION_DISABLED', 400, f => `The extension '${f.extension}' is not offered here`)
 export const TUS_ERR_CONTENT_TYPE = define<{ expected: string }>('TUS_ERR_CONTENT_TYPE', 415, f => `Content-Type must be ${f.expected}`)
-export const TUS_ERR_CONTENT_ENCODING = define('TUS_ERR_CONTENT_ENCODING', 415, () => 'Content-Encoding is not supported: send the bytes as they are')
+export const TUS_ERR_CONTENT_ENCODING = define('TUS_ERR_CONTENT_ENCODING', 415, () => 'Content-Encoding and compressing Transfer-Encodings are not supported: send the bytes as they are')
 export const TUS_ERR_UPLOAD_NOT_FOUND = define('TUS_ERR_UPLOAD_NOT_FOUND', 404, () => 'There is no such upload')
 export const TUS_ERR_UPLOAD_INCOMPLETE = define('TUS_ERR_UPLOAD_INCOMPLETE', 404, () => 'The upload is not complete, so there is nothing to download yet')
 export const TUS_ERR_UPLOAD_EXISTS = define('TUS_ERR_UPLOAD_EXISTS', 409, () => 'There is an upload of that id already')

@@ -147,8 +147,9 @@ function decodeCreationBody (message: Message, offer: Offer): BodyCommand {
 function decodeBody ({ headers }: Message): BodyCommand {
   const type = headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase()
   if (type !== CONTENT_TYPE) throw TUS_ERR_CONTENT_TYPE({ expected: CONTENT_TYPE })
-  const coding = headers['content-encoding']
-  if (coding !== undefined && coding.toLowerCase() !== 'identity') throw TUS_ERR_CONTENT_ENCODING()
+  const { 'content-encoding': coding = 'identity', 'transfer-encoding': transfer = 'chunked' } = headers
+  // Node undoes `chunked`, and hands out a compression inside of it as if it were the bytes.
+  if (coding.toLowerCase() !== 'identity' || transfer.toLowerCase() !== 'chunked') throw TUS_ERR_CONTENT_ENCODING()
   const chunked = headers['transfer-encoding'] !== undefined
   return { declared: chunked ? null : Number(headers['content-length'] ?? 0), keep: 'prefix' }
 }
