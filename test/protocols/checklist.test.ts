@@ -1,0 +1,33 @@
+import { readFile, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+const CHECKLIST = new URL('../../docs/spec/tus-1.0.0-checklist.md', import.meta.url)
+const TESTS = fileURLToPath(new URL('../../test', import.meta.url))
+
+/** The numbers at the start of the rows of the checklist. */
+async function readRequirements (groups: readonly string[]): Promise<string[]> {
+  const rows = (await readFile(CHECKLIST, 'utf8')).matchAll(/^\| ([A-Z]{2})-(\d+) \|/gm)
+  return [...rows].filter(([, group]) => groups.includes(group!)).map(([, group, number]) => `${group}-${number}`)
+}
+
+/** The numbers in the names of tests. */
+async function readCitations (): Promise<Set<string>> {
+  const cited = new Set<string>()
+  for (const name of await readdir(TESTS, { recursive: true })) {
+    if (!name.endsWith('.test.ts')) continue
+    const text = await readFile(join(TESTS, name), 'utf8')
+    for (const [, title] of text.matchAll(/\.test\(['"`](.*?)['"`], /g)) {
+      for (const [number] of title!.matchAll(/\b[A-Z]{2}-\d+\b/g)) cited.add(number)
+    }
+  }
+  return cited
+}
+
+t.test('every requirement of the core, creation and termination is cited by the name of a test', async t => {
+  const requirements = await readRequirements(['CO', 'CR', 'CD', 'CU', 'TE'])
+  t.equal(requirements.length, 37 + 15 + 9 + 8 + 5)
+  const cited = await readCitations()
+  t.strictSame(requirements.filter(number => !cited.has(number)), [])
+})
