@@ -8,7 +8,9 @@ import type { ServeFlags } from './flags.js'
 export async function serve (flags: ServeFlags): Promise<FastifyInstance> {
   const app = Fastify({
     logger: { level: flags.logLevel, stream: process.stderr },
-    trustProxy: flags.trustProxy ?? false
+    trustProxy: flags.trustProxy ?? false,
+    // While it stops, HEAD is answered as ever: tus-js-client takes a 5xx for an upload that is lost, and starts from byte 0.
+    return503OnClosing: false
   })
   app.get('/health', async () => ({ status: 'ok' }))
   await app.register(fastifyTus, {
@@ -33,6 +35,8 @@ function stopOnSignals (app: FastifyInstance): void {
   const stop = () => {
     // A second signal, from somebody who can't wait, ends the process at once.
     process.off('SIGTERM', stop).off('SIGINT', stop)
+    // A connection on which nothing was asked yet, or whose client does not read, would keep the server for ever.
+    setTimeout(() => { app.server.closeAllConnections() }, PATIENCE).unref()
     app.close().then(() => process.exit(0), error => {
       app.log.error({ err: error }, 'the server did not stop in order')
       process.exit(1)
@@ -40,3 +44,6 @@ function stopOnSignals (app: FastifyInstance): void {
   }
   process.on('SIGTERM', stop).on('SIGINT', stop)
 }
+
+/** How long connections may stay when the server stops, in ms. */
+const PATIENCE = 8_500
