@@ -5,6 +5,8 @@ import type { HookName, LifecycleHooks } from './hooks.js'
 import type { Log } from './log.js'
 import { openDownload } from './operations/download.js'
 import { asAnswerable } from './operations/failure.js'
+import { find } from './operations/find.js'
+import { sweep, type SweepCounts } from './operations/sweep.js'
 import { terminate } from './operations/terminate.js'
 import { isValidId, type Upload } from './upload.js'
 
@@ -28,16 +30,18 @@ export interface TusApi {
   createReadStream(id: string, range?: { start?: number, end?: number }): Readable
   /** Removes an upload, with the hooks. Resolves to false if there was none. */
   terminate(id: string): Promise<boolean>
+  /** Removes what has expired, and finishes what was left unfinished. Runs by itself every `expiration.sweepInterval` ms. */
+  sweep(): Promise<SweepCounts>
 }
 
 export function createApi (context: Context, log: Log): TusApi {
   const { storage, hooks } = context
-  const find = async (id: string) => isValidId(id) ? storage.find(id) : null
+  const findValid = async (id: string) => isValidId(id) ? find(context, id) : null
 
   return {
     addHook: (name, hook) => hooks.add(name, hook),
 
-    find,
+    find: findValid,
 
     async * list ({ state } = {}) {
       for await (const upload of storage.list?.() ?? []) {
@@ -49,12 +53,14 @@ export function createApi (context: Context, log: Log): TusApi {
       return Readable.from(readBytes(), { objectMode: false })
 
       async function * readBytes (): AsyncGenerator<Buffer> {
-        const upload = await find(id)
+        const upload = await findValid(id)
         if (upload === null) throw TUS_ERR_UPLOAD_NOT_FOUND()
         if (!upload.complete) throw TUS_ERR_UPLOAD_INCOMPLETE()
         yield * await openDownload(context, id, { start, end: Math.min(end, upload.offset - 1) })
       }
     },
+
+    sweep: () => sweep(context, log),
 
     async terminate (id) {
       if (!isValidId(id)) return false

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import type { UploadBody } from './storage.js'
 
 /** Why a body ended before its client had sent all of it. */
-export type Interruption = 'client-gone' | 'wanted' | 'stalled' | 'closing'
+export type Interruption = 'client-gone' | 'wanted' | 'stalled' | 'closing' | 'stopped'
 
 export interface BodyOptions {
   /** What the request declared as `Content-Length`, in bytes; `null` for a chunked body. */

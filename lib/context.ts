@@ -1,8 +1,10 @@
+import { Background } from './background.js'
 import { BodyBudget } from './body.js'
+import { ExpiredIds } from './expiration.js'
 import { Hooks } from './hooks.js'
 import { createMemoryLocker, type Locker } from './locker.js'
 import { OpenBodies } from './open-bodies.js'
-import type { ResolvedOptions } from './options.js'
+import { fitToStorage, type ResolvedOptions } from './options.js'
 import type { Storage } from './storage.js'
 
 /** What every operation needs. */
@@ -13,15 +15,20 @@ export interface Context {
   readonly hooks: Hooks
   readonly budget: BodyBudget
   readonly openBodies: OpenBodies
+  readonly background: Background
+  readonly expiredIds: ExpiredIds
 }
 
-export function createContext (options: ResolvedOptions, storage: Storage): Context {
+export function createContext (wanted: ResolvedOptions, storage: Storage): Context {
+  const options = fitToStorage(wanted, storage)
   return {
     options,
     storage,
     locker: options.locker ?? storage.locker ?? createMemoryLocker(),
     hooks: new Hooks(),
     budget: new BodyBudget(),
-    openBodies: new OpenBodies()
+    openBodies: new OpenBodies(),
+    background: new Background(),
+    expiredIds: new ExpiredIds()
   }
 }

@@ -47,7 +47,7 @@ export function runStorageContract ({ test, createStorage, reopen }: StorageCont
     })
     await storage.create(upload)
     const { modifiedAt, ...found } = await mustFind(storage, upload.id)
-    assert.deepEqual(plain(found), plain({ ...upload, offset: 0, complete: false }))
+    assert.deepEqual(plain(found), plain({ ...upload, offset: 0, complete: false, finished: false }))
     assert.ok(modifiedAt instanceof Date)
   })
 
@@ -408,6 +408,7 @@ function makeUpload (given: Partial<NewUpload> = {}): NewUpload {
     echo: {},
     partial: false,
     final: false,
+    parts: [],
     completes: 'at-length',
     createdAt: new Date(),
     expiresAt: null,

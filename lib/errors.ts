@@ -43,7 +43,16 @@ export const TUS_ERR_METADATA_TOO_LARGE = define<{ max: number }>('TUS_ERR_METAD
 export const TUS_ERR_EXTENSION_DISABLED = define<{ extension: string }>('TUS_ERR_EXTENSION_DISABLED', 400, f => `The extension '${f.extension}' is not offered here`)
 export const TUS_ERR_CONTENT_TYPE = define<{ expected: string }>('TUS_ERR_CONTENT_TYPE', 415, f => `Content-Type must be ${f.expected}`)
 export const TUS_ERR_CONTENT_ENCODING = define('TUS_ERR_CONTENT_ENCODING', 415, () => 'Content-Encoding and compressing Transfer-Encodings are not supported: send the bytes as they are')
+export const TUS_ERR_CHECKSUM_INVALID = define('TUS_ERR_CHECKSUM_INVALID', 400, () => 'Upload-Checksum must be the name of an algorithm and its Base64 digest, behind a single space')
+export const TUS_ERR_CHECKSUM_ALGORITHM = define<{ supported: string }>('TUS_ERR_CHECKSUM_ALGORITHM', 400, f => `The algorithm of Upload-Checksum must be one of: ${f.supported}`)
+export const TUS_ERR_CHECKSUM_MISMATCH = define<{ algorithm: string }>('TUS_ERR_CHECKSUM_MISMATCH', 460, f => `The bytes do not have the ${f.algorithm} checksum that was announced`)
 export const TUS_ERR_UPLOAD_NOT_FOUND = define('TUS_ERR_UPLOAD_NOT_FOUND', 404, () => 'There is no such upload')
+export const TUS_ERR_UPLOAD_EXPIRED = define('TUS_ERR_UPLOAD_EXPIRED', 410, () => 'The upload has expired')
+export const TUS_ERR_UPLOAD_FINAL = define('TUS_ERR_UPLOAD_FINAL', 403, () => 'A final upload is made of its parts and takes no bytes')
+export const TUS_ERR_CONCAT_INVALID = define<{ reason: string }>('TUS_ERR_CONCAT_INVALID', 400, f => `Upload-Concat is malformed: ${f.reason}`)
+export const TUS_ERR_CONCAT_PART_NOT_FOUND = define('TUS_ERR_CONCAT_PART_NOT_FOUND', 400, () => 'Upload-Concat names an upload that is not there')
+export const TUS_ERR_CONCAT_PART_NOT_PARTIAL = define('TUS_ERR_CONCAT_PART_NOT_PARTIAL', 400, () => 'Upload-Concat names an upload that is not partial')
+export const TUS_ERR_CONCAT_PART_UNFINISHED = define('TUS_ERR_CONCAT_PART_UNFINISHED', 400, () => 'Upload-Concat names a partial upload that is not finished')
 export const TUS_ERR_UPLOAD_INCOMPLETE = define('TUS_ERR_UPLOAD_INCOMPLETE', 404, () => 'The upload is not complete, so there is nothing to download yet')
 export const TUS_ERR_UPLOAD_EXISTS = define('TUS_ERR_UPLOAD_EXISTS', 409, () => 'There is an upload of that id already')
 export const TUS_ERR_OFFSET_MISMATCH = define<{ offset: number }>('TUS_ERR_OFFSET_MISMATCH', 409, f => `The upload is at byte ${f.offset}: go on there`)
@@ -59,12 +68,14 @@ export const TUS_ERR_LOCK_TIMEOUT = define('TUS_ERR_LOCK_TIMEOUT', 423, () => 'T
 export const TUS_ERR_BODY_TAKEN_OVER = define<{ offset: number }>('TUS_ERR_BODY_TAKEN_OVER', 423, f => `Another request asked for this upload, so this one ended at byte ${f.offset}`)
 export const TUS_ERR_BODY_STALLED = define<{ offset: number }>('TUS_ERR_BODY_STALLED', 408, f => `No byte arrived for too long, so the body ended at byte ${f.offset}`)
 export const TUS_ERR_BODY_CUT = define<{ offset: number }>('TUS_ERR_BODY_CUT', 400, f => `The connection broke at byte ${f.offset}`)
+export const TUS_ERR_UPLOAD_STOPPED = define<{ reason: string }>('TUS_ERR_UPLOAD_STOPPED', 400, f => `The application stopped and removed the upload: ${f.reason}`)
 export const TUS_ERR_SHUTTING_DOWN = define<{ offset?: number }>('TUS_ERR_SHUTTING_DOWN', 503, () => 'The server is about to stop: try again in a moment')
 
 // What failed on this side
 export const TUS_ERR_STORAGE_FULL = define('TUS_ERR_STORAGE_FULL', 507, () => 'There is no room left to store this')
 export const TUS_ERR_STORAGE_FAILED = define('TUS_ERR_STORAGE_FAILED', 500, () => 'The storage failed')
 export const TUS_ERR_ID_INVALID = define<{ id: string }>('TUS_ERR_ID_INVALID', 500, () => 'The application chose an id that can not name an upload')
+export const TUS_ERR_HOOK_RESULT = define<{ hook: string, expected: string }>('TUS_ERR_HOOK_RESULT', 500, () => 'The application gave no usable answer about this request')
 export const TUS_ERR_HOOK_FAILED = define<{ hook: string }>('TUS_ERR_HOOK_FAILED', 500, () => 'The application failed to decide about this request')
 
 /** The code of every error above. */

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { TUS_ERR_HOOK_FAILED, TUS_ERR_HOOK_INVALID, TUS_ERR_HOOK_UNKNOWN } from './errors.js'
+import { TUS_ERR_HOOK_FAILED, TUS_ERR_HOOK_INVALID, TUS_ERR_HOOK_RESULT, TUS_ERR_HOOK_UNKNOWN } from './errors.js'
 import type { Log } from './log.js'
 import type { Metadata, NewUpload, Upload } from './upload.js'
 
@@ -36,6 +36,11 @@ export interface LifecycleHooks {
   preCreate (request: FastifyRequest, draft: NewUpload): Awaitable<CreateDecision | void>
   /** The upload is durable. */
   postCreate (request: FastifyRequest, upload: Upload): Awaitable<void>
+  /**
+   * Bytes became durable: at the end of a request, and during a long one at most every `progressInterval`. Throws
+   * {@link StopUpload} to end the upload and remove it.
+   */
+  postReceive (request: FastifyRequest, upload: Upload): Awaitable<void>
   /** All bytes are there; the upload is not complete yet. Throws to refuse: the next HEAD or PATCH tries again. */
   preFinish (request: FastifyRequest | null, upload: Upload): Awaitable<FinishDecision | void>
   /** The upload is complete and readable. Not for partial uploads. */
@@ -44,6 +49,8 @@ export interface LifecycleHooks {
   preTerminate (request: FastifyRequest | null, upload: Upload): Awaitable<void>
   /** Removed. */
   postTerminate (request: FastifyRequest | null, upload: Upload): Awaitable<void>
+  /** The sweeper removed it. */
+  postExpire (upload: Upload): Awaitable<void>
   /** A request on the upload failed after its body began. */
   postFail (request: FastifyRequest, upload: Upload, error: Error): Awaitable<void>
 }
@@ -51,9 +58,22 @@ export interface LifecycleHooks {
 /** The request that hooks see; nothing below the routes looks inside. */
 export type HookRequest = FastifyRequest
 
+/** Thrown by a `postReceive` hook: ends the upload and removes it. The message goes to the client. */
+export class StopUpload extends Error {
+  override readonly name = 'StopUpload'
+  readonly statusCode: number
+
+  /** @param statusCode of the response, default 400 */
+  constructor (message: string, { statusCode = 400 }: { statusCode?: number } = {}) {
+    super(message)
+    this.statusCode = statusCode
+  }
+}
+
 export type HookName = keyof LifecycleHooks
 type Arguments<Name extends HookName> = Parameters<LifecycleHooks[Name]>
 type Result<Name extends HookName> = Exclude<Awaited<ReturnType<LifecycleHooks[Name]>>, void>
+type SimplePreHook = Exclude<PreHook, 'preCreate'>
 type PreHook = Extract<HookName, `pre${string}`>
 type PostHook = Extract<HookName, `post${string}`>
 
@@ -63,10 +83,12 @@ export class Hooks {
     preAccess: [],
     preCreate: [],
     postCreate: [],
+    postReceive: [],
     preFinish: [],
     postFinish: [],
     preTerminate: [],
     postTerminate: [],
+    postExpire: [],
     postFail: []
   }
 
@@ -80,12 +102,39 @@ export class Hooks {
     return this.#table[name].length > 0
   }
 
+  /** Runs the hooks that decide about a new upload, each on what those before it left. */
+  async runPreCreate (log: Log, request: FastifyRequest, draft: NewUpload): Promise<NewUpload> {
+    let decided = draft
+    for (const hook of this.#table.preCreate) {
+      try {
+        decided = { ...decided, ...checkDecision(await call(hook, [request, decided])) }
+      } catch (error) {
+        throw asRefusal('preCreate', error, log)
+      }
+    }
+    return decided
+  }
+
+  /** Runs the hooks that hear of bytes, and resolves to the wish of one to end the upload. */
+  async runReceive (log: Log, request: FastifyRequest, upload: Upload): Promise<StopUpload | null> {
+    for (const hook of this.#table.postReceive) {
+      try {
+        await call(hook, [request, upload])
+      } catch (error) {
+        if (error instanceof StopUpload) return error
+        log.error({ err: error, hook: 'postReceive' }, 'a lifecycle hook failed')
+      }
+    }
+    return null
+  }
+
   /** Runs hooks that may refuse, and resolves to what they returned. */
-  async runPre<Name extends PreHook> (name: Name, log: Log, ...args: Arguments<Name>): Promise<Array<Result<Name>>> {
+  async runPre<Name extends SimplePreHook> (name: Name, log: Log, ...args: Arguments<Name>): Promise<Array<Result<Name>>> {
     const results: Array<Result<Name>> = []
     for (const hook of this.#table[name]) {
       try {
         const result = await call(hook, args)
+        if (name === 'preFinish') checkFinish(result)
         if (result) results.push(result as Result<Name>)
       } catch (error) {
         throw asRefusal(name, error, log)
@@ -108,6 +157,47 @@ export class Hooks {
 
 function call (hook: unknown, args: unknown[]): unknown {
   return (hook as (...args: unknown[]) => unknown)(...args)
+}
+
+/**
+ * What a hook may decide, and nothing else of what it returned.
+ *
+ * @throws TUS_ERR_HOOK_RESULT
+ */
+function checkDecision (result: unknown): CreateDecision {
+  if (result === undefined || result === null) return {}
+  const fail = (expected: string) => TUS_ERR_HOOK_RESULT({ hook: 'preCreate', expected })
+  if (!isRecord(result)) throw fail('an object or nothing')
+  const { id, metadata, serverMetadata, expiresAt } = result
+  if (id !== undefined && typeof id !== 'string') throw fail('id: a string')
+  if (metadata !== undefined && !isStrings(metadata)) throw fail('metadata: an object of strings')
+  if (serverMetadata !== undefined && !isRecord(serverMetadata)) throw fail('serverMetadata: an object')
+  if (expiresAt !== undefined && expiresAt !== null && !isValidDate(expiresAt)) throw fail('expiresAt: a Date or null')
+  return {
+    ...id !== undefined && { id },
+    ...metadata !== undefined && { metadata },
+    ...serverMetadata !== undefined && { serverMetadata },
+    ...expiresAt !== undefined && { expiresAt }
+  }
+}
+
+/** @throws TUS_ERR_HOOK_RESULT */
+function checkFinish (result: unknown): void {
+  if (result === undefined || result === null) return
+  const fits = isRecord(result) && (result.headers === undefined || isStrings(result.headers)) && (result.body === undefined || typeof result.body === 'string')
+  if (!fits) throw TUS_ERR_HOOK_RESULT({ hook: 'preFinish', expected: '{ headers?, body? }' })
+}
+
+function isRecord (value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isStrings (value: unknown): value is Record<string, string> {
+  return isRecord(value) && Object.values(value).every(item => typeof item === 'string')
+}
+
+function isValidDate (value: unknown): value is Date {
+  return value instanceof Date && !Number.isNaN(value.getTime())
 }
 
 function asRefusal (hook: HookName, error: unknown, log: Log): unknown {

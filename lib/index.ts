@@ -1,14 +1,17 @@
 import fp from 'fastify-plugin'
 import { TusError, errorCodes } from './errors.js'
+import { StopUpload } from './hooks.js'
 import { plugin } from './plugin.js'
 
 /** Resumable uploads as a Fastify plugin: `app.register(fastifyTus, options)`. */
-const fastifyTus = Object.assign(fp(plugin, { name: 'fastify-tus', fastify: '5.x' }), { TusError, errorCodes })
+const fastifyTus = Object.assign(fp(plugin, { name: 'fastify-tus', fastify: '5.x' }), { TusError, StopUpload, errorCodes })
 
 export default fastifyTus
 export { fastifyTus, fastifyTus as 'module.exports' }
 export { TusError, errorCodes, type ErrorFacts } from './errors.js'
 export type { TusApi } from './api.js'
+export { StopUpload } from './hooks.js'
+export type { SweepCounts } from './operations/sweep.js'
 export type { AccessAction, CreateDecision, FinishDecision, HookName, LifecycleHooks } from './hooks.js'
 export { LockTimeout, createMemoryLocker, type Locker, type Wanted } from './locker.js'
 export type { Extension, RouteOptions, TusOptions } from './options.js'

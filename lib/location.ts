@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { ResolvedOptions } from './options.js'
+import { isValidId } from './upload.js'
 
 /**
  * The URL of an upload: absolute, from what the request says of scheme and host (`trustProxy` decides what that is).
@@ -7,9 +8,38 @@ import type { ResolvedOptions } from './options.js'
  */
 export function getLocation ({ location, relativeLocation }: ResolvedOptions, request: FastifyRequest, id: string): string {
   if (location) return location(request, id)
-  const path = `${getCollectionPath(request)}/${id}`
+  const path = `${getForwardedPrefix(request)}${getCollectionPath(request)}/${id}`
   const { protocol, host } = request
   return relativeLocation || !/^https?$/.test(protocol) || !HOST.test(host) ? path : `${protocol}://${host}${path}`
+}
+
+/**
+ * The id that a URL of this server names, absolute or relative; `null` if it names none. The host is not compared: it is the
+ * client's own view of this server, and the id alone decides.
+ */
+export function getIdOf ({ location }: ResolvedOptions, request: FastifyRequest, url: string): string | null {
+  const path = parsePath(url, getCollectionPath(request))
+  const slash = path?.lastIndexOf('/') ?? -1
+  if (path === null || slash < 0) return null
+  const id = path.slice(slash + 1)
+  const collection = path.slice(0, slash)
+  const ours = location ? location(request, id) === url : collection.endsWith(getCollectionPath(request))
+  return ours && isValidId(id) ? id : null
+}
+
+function parsePath (url: string, collection: string): string | null {
+  try {
+    return new URL(url, `http://localhost${collection}/`).pathname
+  } catch {
+    return null
+  }
+}
+
+/** A prefix that a trusted proxy took off the path, in the form of a path and nothing else. */
+function getForwardedPrefix ({ headers, ips }: FastifyRequest): string {
+  const prefix = headers['x-forwarded-prefix']
+  const trusted = ips !== undefined && ips.length > 1
+  return trusted && typeof prefix === 'string' && FORWARDED_PREFIX.test(prefix) ? prefix.replace(/\/$/, '') : ''
 }
 
 /** As the route has it; where the scope's prefix has parameters, as the request has it. */
@@ -18,4 +48,5 @@ function getCollectionPath ({ routeOptions, url }: FastifyRequest): string {
   return (route.includes(':') ? url.replace(/[?#].*$/s, '') : route).replace(/\/\*?$/, '')
 }
 
+const FORWARDED_PREFIX = /^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+\/?$/
 const HOST = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/

@@ -8,6 +8,7 @@ import { TUS_ERR_CORS_PRESENT } from './errors.js'
 import { answerExpectContinue } from './expect-continue.js'
 import { resolveOptions, type TusOptions } from './options.js'
 import { registerRoutes } from './routes.js'
+import { startSweeper } from './sweeper.js'
 import type { Upload } from './upload.js'
 
 declare module 'fastify' {
@@ -30,7 +31,12 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
   app.decorate('tus', createApi(context, app.log))
   app.decorateRequest('upload', null)
   app.addHook('preClose', () => context.openBodies.drain(DRAIN_DEADLINE))
-  app.addHook('onClose', async () => { await storage.close?.() })
+  const sweeper = startSweeper(context, app.log)
+  app.addHook('onClose', async () => {
+    await sweeper.stop()
+    await context.background.drain()
+    await storage.close?.()
+  })
   answerExpectContinue(app)
 
   await app.register(async scope => {

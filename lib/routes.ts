@@ -4,7 +4,8 @@ import { RequestBody } from './body.js'
 import { closeAfterUnreadBody } from './connection.js'
 import type { Context } from './context.js'
 import { TUS_ERR_METHOD_NOT_ALLOWED, TUS_ERR_UPLOAD_NOT_FOUND } from './errors.js'
-import { getLocation } from './location.js'
+import { getExpiry } from './expiration.js'
+import { getIdOf, getLocation } from './location.js'
 import { append } from './operations/append.js'
 import type { Completion } from './operations/complete.js'
 import { create } from './operations/create.js'
@@ -14,10 +15,10 @@ import { asAnswerable } from './operations/failure.js'
 import { checkAccess } from './operations/find.js'
 import { inspect } from './operations/inspect.js'
 import { terminate } from './operations/terminate.js'
-import type { Answer, Message, Offer, Protocol } from './protocols/protocol.js'
+import type { Answer, Described, Message, Offer, Protocol } from './protocols/protocol.js'
 import { selectProtocol } from './protocols/select.js'
 import { selectRepresentation } from './representation.js'
-import { isValidId, type Upload } from './upload.js'
+import { isValidId } from './upload.js'
 
 /** One request on its way through: what the verbs below work with. */
 interface Call {
@@ -71,7 +72,7 @@ function getResourceVerbs ({ options, storage }: Context): Verbs {
 
 async function handle (context: Context, verbs: Verbs, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
   const protocol = selectProtocol()
-  const message = { method: request.method, headers: request.headers }
+  const message = createMessage(context, request)
   const offer = getOffer(context)
   try {
     const method = protocol.getMethod(message)
@@ -80,9 +81,10 @@ async function handle (context: Context, verbs: Verbs, request: FastifyRequest, 
     protocol.checkVersion(method, message)
     const exchange = createExchange(context, request, reply)
     const answer = await verb({ context, protocol, offer, message, request, reply, exchange, id: getId(request, verbs, method) })
-    return send(reply, answer, answer.stream)
+    // A hook of the application may have answered by itself.
+    return reply.sent ? reply : send(reply, answer, answer.stream)
   } catch (cause) {
-    return refuse(reply, protocol, offer, asAnswerable(cause))
+    return refuse(context, reply, protocol, offer, asAnswerable(cause))
   }
 }
 
@@ -91,15 +93,30 @@ function send (reply: FastifyReply, { status, headers, body }: Answer, stream?: 
 }
 
 /** The protocol sets status and headers; the body is the business of the application's error handler. */
-function refuse (reply: FastifyReply, protocol: Protocol, offer: Offer, error: Error): never {
-  const { status, headers } = protocol.encodeError(error, offer)
+function refuse ({ options }: Context, reply: FastifyReply, protocol: Protocol, offer: Offer, error: Error): never {
+  const { upload } = reply.request
+  const { status, headers } = protocol.encodeError(error, offer, upload && getExpiry(upload, options.expiration))
   if (status > 0) reply.code(status)
   reply.headers(headers)
   throw error
 }
 
+function createMessage ({ options }: Context, request: FastifyRequest): Message {
+  return {
+    method: request.method,
+    headers: request.headers,
+    getTrailers: () => request.raw.trailers,
+    getIdOf: url => getIdOf(options, request, url)
+  }
+}
+
 function getOffer ({ options }: Context): Offer {
-  return { extensions: options.extensions, maxSize: options.announcedMaxSize, maxMetadataSize: options.maxMetadataSize }
+  return {
+    extensions: options.extensions,
+    maxSize: options.announcedMaxSize,
+    checksumAlgorithms: options.checksumAlgorithms,
+    maxMetadataSize: options.maxMetadataSize
+  }
 }
 
 /** @throws TUS_ERR_UPLOAD_NOT_FOUND for what can't be an id, before any storage sees it */
@@ -113,6 +130,7 @@ function createExchange ({ options, budget, openBodies }: Context, request: Fast
   return {
     request,
     log: request.log,
+    see (upload) { request.upload = upload },
     openBody (limits) {
       const source = request.body instanceof Readable ? request.body : request.raw
       const body = new RequestBody(source, { ...limits, stallTimeout: options.stallTimeout, budget })
@@ -133,39 +151,42 @@ function isClosed ({ raw }: FastifyReply): boolean {
 
 const describe: Verb = async ({ protocol, offer }) => protocol.encodeOffer(offer)
 
-const post: Verb = async ({ context, protocol, offer, message, request, exchange }) => {
+const post: Verb = async ({ context, protocol, offer, message, request, reply, exchange }) => {
   const command = protocol.decodeCreate(message, offer)
-  const completion = remember(request, await create(context, command, exchange))
+  const completion = await create(context, command, exchange).catch(error => {
+    // The upload is there, and only its completion was refused: the client must be able to try that again.
+    if (request.upload) reply.header('location', getLocation(context.options, request, request.upload.id))
+    throw error
+  })
   const location = getLocation(context.options, request, completion.upload.id)
-  return withDecision(protocol.encodeCreated(completion.upload, location, command.body !== null), completion)
+  return withDecision(protocol.encodeCreated(describeUpload(context, exchange, completion), location, command.body !== null), completion)
 }
 
-const head: Verb = async ({ context, protocol, request, exchange, id }) => {
-  const completion = remember(request, await inspect(context, id, exchange))
-  return withDecision(protocol.encodeInspected(completion.upload), completion)
+const head: Verb = async ({ context, protocol, exchange, id }) => {
+  const completion = await inspect(context, id, exchange)
+  return withDecision(protocol.encodeInspected(describeUpload(context, exchange, completion)), completion)
 }
 
-const patch: Verb = async ({ context, protocol, offer, message, request, exchange, id }) => {
-  const completion = remember(request, await append(context, id, protocol.decodeAppend(message, offer), exchange))
-  return withDecision(protocol.encodeAppended(completion.upload), completion)
+const patch: Verb = async ({ context, protocol, offer, message, exchange, id }) => {
+  const completion = await append(context, id, protocol.decodeAppend(message, offer), exchange)
+  return withDecision(protocol.encodeAppended(describeUpload(context, exchange, completion)), completion)
 }
 
-const remove: Verb = async ({ context, protocol, request, exchange, id }) => {
+const remove: Verb = async ({ context, protocol, exchange, id }) => {
   await checkAccess(context, id, 'terminate', exchange)
-  remember(request, { upload: await terminate(context, id, exchange) })
+  exchange.see(await terminate(context, id, exchange))
   return protocol.encodeTerminated()
 }
 
 const get: Verb = async ({ context, request, exchange, id }) => {
-  const { upload } = remember(request, { upload: await findComplete(context, id, exchange) })
+  const upload = await findComplete(context, id, exchange)
   const { status, headers, range } = selectRepresentation(upload, request.headers)
   return { status, headers, ...range && { stream: await openDownload(context, id, range) } }
 }
 
-/** Lets the application's own hooks see which upload it was. */
-function remember<Result extends { readonly upload: Upload }> (request: FastifyRequest, result: Result): Result {
-  request.upload = result.upload
-  return result
+function describeUpload ({ options }: Context, exchange: Exchange, { upload }: Completion): Described {
+  exchange.see(upload)
+  return { upload, expiry: getExpiry(upload, options.expiration) }
 }
 
 /** What `preFinish` returned goes out with the response; a body needs a status that may have one. */

@@ -72,8 +72,29 @@ export interface Storage {
    */
   read?(id: string, range: ByteRange): Promise<Readable | null>
 
+  /**
+   * Fills an empty final upload with the bytes of complete uploads, one behind the other, all or nothing: its offset is 0 until the
+   * last byte is durable. Safe to call again after a crash at any point. Resolves to the new offset. Its absence means: no concatenation.
+   *
+   * @param parts their ids; one may appear several times
+   * @throws UploadMissing if the upload or a part is not there
+   * @throws StorageFull
+   */
+  concatenate?(id: string, parts: readonly string[]): Promise<number>
+
+  /** Notes durably that a final upload waits for a partial one. Idempotent. Needs no lock. Comes along with `concatenate`. */
+  addWaiting?(partial: string, final: string): Promise<void>
+
+  /** The final uploads that wait for a partial one, as `addWaiting` noted them. */
+  findWaiting?(partial: string): Promise<readonly string[]>
+
   /** All uploads, in no order. One that is created or removed meanwhile may be missing or appear. */
   list?(): AsyncIterable<Upload>
+
+  /**
+   * Clears away what crashes left: files that belong to no upload and have not changed since `before`. Resolves to their number.
+   */
+  tidy?(before: Date): Promise<number>
 
   /** The exclusion that fits this storage; the core brings one for a single process. */
   readonly locker?: Locker
@@ -91,6 +112,13 @@ export interface Addition {
   readonly offset: number
   readonly body: UploadBody
   readonly keep: 'prefix' | 'all-or-nothing'
+  /**
+   * Called about every `progressInterval` ms with the offset that has become durable, while a body with `keep: 'prefix'` comes in.
+   * Without it, bytes need to become durable only at the end.
+   */
+  readonly onProgress?: ((offset: number) => void) | undefined
+  /** In ms. */
+  readonly progressInterval?: number | undefined
 }
 
 /** The bytes of one request, in batches. */
@@ -100,7 +128,7 @@ export interface UploadBody {
    * bytes if they come fast, fewer if they come slowly. `null` is the end. More is gathered while the caller works on a
    * batch, within a bound.
    *
-   * The buffers belong to the caller until the next call.
+   * The buffers belong to the caller from then on.
    *
    * @throws what makes the whole body worthless: too many bytes, a wrong checksum
    */
@@ -114,7 +142,7 @@ export interface ByteRange {
 }
 
 /** What `update` may change. */
-export type UploadChange = Partial<Pick<Upload, 'metadata' | 'serverMetadata' | 'expiresAt' | 'completes'>>
+export type UploadChange = Partial<Pick<Upload, 'metadata' | 'serverMetadata' | 'expiresAt' | 'completes' | 'finished'>>
 
 /** The upload is not where the caller believes. */
 export class OffsetConflict extends Error {

@@ -16,13 +16,15 @@ export interface NewUpload {
   readonly partial: boolean
   /** Made of partial uploads: takes no bytes itself. */
   readonly final: boolean
+  /** The ids of the partial uploads that a final one is made of, in their order; empty for any other. */
+  readonly parts: readonly string[]
   /**
    * `at-length`: complete as soon as its offset reaches its length, with no further step.
    * `by-mark`: complete only after {@link Storage.complete}, because something (a hook, the protocol) decides.
    */
   readonly completes: 'at-length' | 'by-mark'
   readonly createdAt: Date
-  /** When the sweeper may remove it; `null` is never. */
+  /** When it expires, as the application decided for this upload; `null` leaves that to the option `expiration`. */
   readonly expiresAt: Date | null
 }
 
@@ -32,6 +34,8 @@ export interface Upload extends NewUpload {
   readonly offset: number
   /** All bytes are there, and nothing more can be added. */
   readonly complete: boolean
+  /** Whether the `postFinish` hooks have run, where an upload waits for them. */
+  readonly finished: boolean
   /** When bytes last arrived. */
   readonly modifiedAt: Date
 }
@@ -55,4 +59,4 @@ export function isValidId (id: string): boolean {
 }
 
 const ID = /^[A-Za-z0-9_-]+(?:\.+[A-Za-z0-9_-]+)*$/
-const RESERVED = /\.(?:json|info|pending|lock|tmp)$/i
+const RESERVED = /\.(?:json|info|pending|waiting|lock|tmp)$/i

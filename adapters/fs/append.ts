@@ -1,5 +1,6 @@
 import { OffsetConflict, UploadMissing, type Addition, type UploadBody } from '../../lib/storage.js'
 import type { OpenUpload } from './open-uploads.js'
+import { replaceRecord } from './replace-record.js'
 import { asStorageError, type Store } from './store.js'
 
 /**
@@ -14,14 +15,50 @@ export async function append (store: Store, id: string, addition: Addition): Pro
   if (upload.durable !== addition.offset) throw new OffsetConflict(upload.durable)
   upload.appending = true
   try {
-    return await store.uploads.use(upload, fd => receive(store, upload, fd, addition))
+    return await store.uploads.use(upload, async fd => {
+      await releaseHold(store, upload, fd)
+      return addition.keep === 'prefix' ? receive(store, upload, fd, addition) : receiveWhole(store, upload, fd, addition)
+    })
   } finally {
     upload.appending = false
   }
 }
 
-async function receive (store: Store, upload: OpenUpload, fd: number, { offset, body, keep }: Addition): Promise<number> {
-  const outcome = await writeBody(store, fd, offset, body)
+/** What a process that died left unverified is cut off before anything is written. */
+async function releaseHold (store: Store, upload: OpenUpload, fd: number): Promise<void> {
+  if (upload.record.hold === null) return
+  await store.files.truncate(fd, upload.record.hold)
+  await replaceRecord(store, upload, { ...upload.record, hold: null })
+}
+
+/**
+ * A body that fits into one batch is verified before a byte of it is written. A longer one is written behind a hold, which the record keeps
+ * until all of it is verified and durable: releasing the hold is the commit.
+ */
+async function receiveWhole (store: Store, upload: OpenUpload, fd: number, addition: Addition): Promise<number> {
+  const first = await addition.body.next(BATCH)
+  const second = first && await addition.body.next(BATCH)
+  const body = replay([first, second], addition.body)
+  if (second === null) return receive(store, upload, fd, { ...addition, body })
+  await replaceRecord(store, upload, { ...upload.record, hold: addition.offset })
+  try {
+    return await receive(store, upload, fd, { ...addition, body })
+  } finally {
+    // What could not be cut off stays behind its hold.
+    if (upload.cutAt === null) await replaceRecord(store, upload, { ...upload.record, hold: null })
+  }
+}
+
+/** A body whose first batches have been read already. */
+function replay (batches: Array<readonly Uint8Array[] | null>, body: UploadBody): UploadBody {
+  return {
+    next: async wanted => batches.length > 0 ? batches.shift() ?? null : body.next(wanted)
+  }
+}
+
+async function receive (store: Store, upload: OpenUpload, fd: number, addition: Addition): Promise<number> {
+  const { offset, keep } = addition
+  const outcome = await writeBody(store, upload, fd, addition)
   const failed = outcome.failure !== null
   const undone = failed && (outcome.by === 'body' || keep === 'all-or-nothing')
   const end = undone ? offset : outcome.end
@@ -41,15 +78,22 @@ interface Outcome {
   readonly by: 'body' | 'storage'
 }
 
-async function writeBody ({ files }: Store, fd: number, offset: number, body: UploadBody): Promise<Outcome> {
+async function writeBody (store: Store, upload: OpenUpload, fd: number, { offset, body, keep, onProgress, progressInterval = 1000 }: Addition): Promise<Outcome> {
   let end = offset
   let by: Outcome['by'] = 'body'
+  let reportedAt = Date.now()
   try {
     for (let batch; (batch = await body.next(BATCH)) !== null; by = 'body') {
       by = 'storage'
       const size = batch.reduce((sum, { byteLength }) => sum + byteLength, 0)
-      await files.write(fd, batch, size, end)
+      await store.files.write(fd, batch, size, end)
       end += size
+      if (onProgress && keep === 'prefix' && Date.now() - reportedAt >= progressInterval) {
+        await store.files.sync(fd)
+        upload.durable = end
+        reportedAt = Date.now()
+        onProgress(end)
+      }
     }
     return { end, failure: null, by }
   } catch (failure) {

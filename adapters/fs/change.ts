@@ -1,8 +1,9 @@
 import { LengthConflict, UploadMissing, type UploadChange } from '../../lib/storage.js'
 import type { Upload } from '../../lib/upload.js'
 import type { OpenUpload } from './open-uploads.js'
-import { serializeRecord, toUpload, type UploadRecord } from './record.js'
-import { asStorageError, type Store } from './store.js'
+import { toUpload } from './record.js'
+import { replaceRecord } from './replace-record.js'
+import type { Store } from './store.js'
 
 export async function setLength (store: Store, id: string, length: number): Promise<void> {
   const upload = await load(store, id)
@@ -28,7 +29,10 @@ export async function update (store: Store, id: string, change: (upload: Upload)
   const upload = await store.uploads.load(id)
   if (upload === null) return null
   const changes = change(toUpload(upload.record, upload.durable, upload.modifiedAt))
-  if (changes !== null) await replaceRecord(store, upload, { ...upload.record, upload: { ...upload.record.upload, ...changes } })
+  if (changes !== null) {
+    const { finished = upload.record.finished, ...rest } = changes
+    await replaceRecord(store, upload, { ...upload.record, finished, upload: { ...upload.record.upload, ...rest } })
+  }
   return store.uploads.find(id)
 }
 
@@ -36,24 +40,4 @@ async function load (store: Store, id: string): Promise<OpenUpload> {
   const upload = await store.uploads.load(id)
   if (upload === null) throw new UploadMissing('There is no such upload')
   return upload
-}
-
-/** Writes the new record beside the old one and renames it, so that there is always a whole one. */
-async function replaceRecord ({ files, paths, directory }: Store, { id }: OpenUpload, record: UploadRecord): Promise<void> {
-  const temporary = paths.temporary(id)
-  try {
-    const fd = await files.create(temporary)
-    if (fd === null) throw new Error('A temporary file is in the way')
-    try {
-      await files.writeText(fd, serializeRecord(record))
-      await files.sync(fd)
-    } finally {
-      await files.close(fd)
-    }
-    await files.rename(temporary, paths.record(id))
-  } catch (error) {
-    await files.remove(temporary)
-    throw asStorageError(error)
-  }
-  await directory.sync()
 }

@@ -37,6 +37,22 @@ export class Files {
     }
   }
 
+  async createOrThrow (path: string): Promise<number> {
+    const fd = await this.create(path)
+    if (fd === null) throw new Error('A temporary file is in the way')
+    return fd
+  }
+
+  /** Copies a file into an open one from byte `position` on, and resolves to the byte behind it. */
+  async copyInto (fd: number, path: string, position: number): Promise<number> {
+    let end = position
+    for await (const chunk of fs.createReadStream(path, { highWaterMark: COPY })) {
+      await this.write(fd, [chunk], chunk.length, end)
+      end += chunk.length
+    }
+    return end
+  }
+
   close (fd: number) {
     return this.#run(() => fs.closeSync(fd), () => close(fd))
   }
@@ -161,3 +177,4 @@ function writev (fd: number, buffers: readonly Uint8Array[], position: number): 
 const MODE = 0o640
 /** What may be written synchronously, in bytes: a client decides how long a larger write takes. */
 const SMALL = 64 * 1024
+const COPY = 1024 * 1024

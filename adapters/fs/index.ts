@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import type { Storage } from '../../lib/storage.js'
 import { append } from './append.js'
 import { complete, setLength, update } from './change.js'
+import { concatenate } from './concatenate.js'
 import { create } from './create.js'
 import { Directory } from './directory.js'
 import { Files, measureSync } from './files.js'
@@ -12,6 +13,8 @@ import { createPaths } from './paths.js'
 import { list, read } from './read.js'
 import { remove } from './remove.js'
 import type { Store } from './store.js'
+import { tidy } from './tidy.js'
+import { addWaiting, findWaiting } from './waiting.js'
 
 export interface FsStorageOptions {
   /** Where the uploads are; created where it is missing. Nothing else may write there. */
@@ -63,6 +66,10 @@ export function createFsStorage (options: FsStorageOptions): Storage {
     remove: async id => remove(store ?? await open(), id),
     update: async (id, change) => update(store ?? await open(), id, change),
     read: async (id, range) => read(store ?? await open(), id, range),
+    concatenate: async (id, parts) => concatenate(store ?? await open(), id, parts),
+    addWaiting: async (partial, final) => addWaiting(store ?? await open(), partial, final),
+    findWaiting: async partial => findWaiting(store ?? await open(), partial),
+    tidy: async before => tidy(store ?? await open(), before),
     async * list () { yield * list(store ?? await open()) },
     async close () {
       await opening

@@ -53,7 +53,7 @@ export class OpenUploads {
     if (!dataStat) return entry.file === null ? this.#forget(id) : this.#reload(id)
     if (entry.appending) return entry
     if (entry.cutAt !== null) await this.#cut(entry, entry.cutAt)
-    else if (entry.durable !== dataStat.size) await this.#settle(entry, dataStat)
+    else if (entry.durable !== getEnd(entry, dataStat)) await this.#settle(entry, dataStat)
     return entry
   }
 
@@ -138,11 +138,11 @@ export class OpenUploads {
     return entry
   }
 
-  async #settle (entry: OpenUpload, { size, mtime }: Stats): Promise<void> {
+  async #settle (entry: OpenUpload, stat: Stats): Promise<void> {
     // A mark is only set on bytes that were synced before.
     if (this.#files.durability === 'fsync' && !entry.record.marked) await this.use(entry, async fd => this.#files.sync(fd))
-    entry.durable = size
-    entry.modifiedAt = mtime
+    entry.durable = getEnd(entry, stat)
+    entry.modifiedAt = stat.mtime
   }
 
   async #cut (entry: OpenUpload, length: number): Promise<void> {
@@ -203,6 +203,11 @@ function createEntry (record: UploadRecord, stamp: string | null, fd: number | n
     dropped: false,
     usedAt: Date.now()
   }
+}
+
+/** Behind the last byte of the file that counts. */
+function getEnd ({ record }: OpenUpload, { size }: Stats): number {
+  return record.hold === null ? size : Math.min(size, record.hold)
 }
 
 function getStamp ({ ino, mtimeMs, size }: Stats): string {

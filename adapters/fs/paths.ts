@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { isValidId } from '../../lib/upload.js'
 
 /** Where the files of uploads are. An id is a file name: the core has checked that it can't leave the directory. */
 export interface Paths {
@@ -8,6 +9,8 @@ export interface Paths {
   data(id: string): string
   /** The small record beside them. */
   record(id: string): string
+  /** The folder that names the final uploads which wait for this one. */
+  waiting(id: string): string
   /** A name that no other process uses, for a file that is renamed when it is whole. */
   temporary(id: string): string
 }
@@ -17,6 +20,7 @@ export function createPaths (directory: string): Paths {
     directory,
     data: id => join(directory, id),
     record: id => join(directory, id + RECORD),
+    waiting: id => join(directory, id + WAITING),
     temporary: id => join(directory, `${id}.${randomBytes(6).toString('hex')}.tmp`)
   }
 }
@@ -26,4 +30,12 @@ export function getRecordId (name: string): string | null {
   return name.endsWith(RECORD) ? name.slice(0, -RECORD.length) : null
 }
 
+/** The id that a file or folder of this adapter belongs to; `null` for what somebody else put there. */
+export function getOwnerId (name: string): string | null {
+  const id = name.replace(OWN, '')
+  return isValidId(id) ? id : null
+}
+
 const RECORD = '.json'
+const WAITING = '.waiting'
+const OWN = /(?:\.json|\.waiting|\.[0-9a-f]{12}\.tmp)$/

@@ -5,24 +5,31 @@ export interface UploadRecord {
   readonly upload: NewUpload
   /** Completed by a mark. */
   readonly marked: boolean
+  /**
+   * Where the upload ends while unverified bytes are being written behind it; `null` at all other times. What lies beyond counts only once
+   * the hold is gone.
+   */
+  readonly hold: number | null
+  /** The hooks behind the completion have run. */
+  readonly finished: boolean
 }
 
 const VERSION = 1
 
-export function serializeRecord ({ upload, marked }: UploadRecord): string {
-  return JSON.stringify({ version: VERSION, marked, ...upload }) + '\n'
+export function serializeRecord ({ upload, ...marks }: UploadRecord): string {
+  return JSON.stringify({ version: VERSION, ...marks, ...upload }) + '\n'
 }
 
 /** `null` for anything but a whole record of this id: a file that was being written when its process died is none. */
 export function parseRecord (id: string, text: string): UploadRecord | null {
   if (!text.endsWith('\n')) return null
-  const { version, marked, createdAt, expiresAt, ...rest } = JSON.parse(text)
+  const { version, marked, hold, finished, createdAt, expiresAt, ...rest } = JSON.parse(text)
   if (version !== VERSION || rest.id !== id) return null
-  return { marked, upload: { ...rest, createdAt: new Date(createdAt), expiresAt: expiresAt && new Date(expiresAt) } }
+  return { marked, hold, finished, upload: { ...rest, createdAt: new Date(createdAt), expiresAt: expiresAt && new Date(expiresAt) } }
 }
 
 /** @param offset bytes that are durable */
-export function toUpload ({ upload, marked }: UploadRecord, offset: number, modifiedAt: Date): Upload {
+export function toUpload ({ upload, marked, finished }: UploadRecord, offset: number, modifiedAt: Date): Upload {
   const complete = marked || (offset === upload.length && upload.completes === 'at-length')
-  return { ...upload, offset, complete, modifiedAt }
+  return { ...upload, offset, complete, finished, modifiedAt }
 }

@@ -1,9 +1,13 @@
 import type { Store } from './store.js'
+import { removeWaiting } from './waiting.js'
 
 /** The record goes first: without it there is no upload, and the sweeper clears away what a crash leaves of the rest. */
-export async function remove ({ files, paths, uploads, directory }: Store, id: string): Promise<void> {
+export async function remove (store: Store, id: string): Promise<void> {
+  const { files, paths, uploads, directory } = store
+  const upload = await uploads.load(id)
   await uploads.drop(id)
   await files.remove(paths.record(id))
   await files.remove(paths.data(id))
+  if (upload?.record.upload.partial) await removeWaiting(store, id)
   await directory.sync()
 }

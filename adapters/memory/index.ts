@@ -6,12 +6,14 @@ interface Entry {
   readonly record: NewUpload
   readonly bytes: Buffer
   readonly marked: boolean
+  readonly finished: boolean
   readonly modifiedAt: Date
 }
 
 /** Keeps uploads in memory until the process ends: the contract in its shortest form, for tests and examples. */
 export function createMemoryStorage (): Storage {
   const entries = new Map<string, Entry>()
+  const waiting = new Map<string, Set<string>>()
 
   const get = (id: string): Entry => {
     const entry = entries.get(id)
@@ -22,7 +24,7 @@ export function createMemoryStorage (): Storage {
   return {
     async create (record) {
       if (entries.has(record.id)) throw new UploadExists('There is an upload of that id')
-      entries.set(record.id, { record, bytes: Buffer.alloc(0), marked: false, modifiedAt: record.createdAt })
+      entries.set(record.id, { record, bytes: Buffer.alloc(0), marked: false, finished: false, modifiedAt: record.createdAt })
     },
 
     async find (id) {
@@ -30,11 +32,14 @@ export function createMemoryStorage (): Storage {
       return entry ? toUpload(entry) : null
     },
 
-    async append (id, { offset, body }) {
+    async append (id, { offset, body, onProgress }) {
       const { bytes } = get(id)
       if (bytes.length !== offset) throw new OffsetConflict(bytes.length)
       const parts: Uint8Array[] = [bytes]
-      for (let batch; (batch = await body.next()) !== null;) parts.push(...batch)
+      for (let batch; (batch = await body.next()) !== null;) {
+        parts.push(...batch)
+        onProgress?.(parts.reduce((sum, { byteLength }) => sum + byteLength, 0))
+      }
       const joined = Buffer.concat(parts)
       entries.set(id, { ...get(id), bytes: joined, modifiedAt: new Date() })
       return joined.length
@@ -53,13 +58,17 @@ export function createMemoryStorage (): Storage {
 
     async remove (id) {
       entries.delete(id)
+      waiting.delete(id)
     },
 
     async update (id, change) {
       const entry = entries.get(id)
       if (!entry) return null
       const changes = change(toUpload(entry))
-      if (changes) entries.set(id, { ...entry, record: { ...entry.record, ...changes } })
+      if (changes) {
+        const { finished = entry.finished, ...rest } = changes
+        entries.set(id, { ...entry, finished, record: { ...entry.record, ...rest } })
+      }
       return toUpload(get(id))
     },
 
@@ -68,13 +77,28 @@ export function createMemoryStorage (): Storage {
       return entry ? Readable.from([entry.bytes.subarray(start, end + 1)]) : null
     },
 
+    async concatenate (id, parts) {
+      const entry = get(id)
+      const bytes = Buffer.concat(parts.map(part => get(part).bytes))
+      entries.set(id, { ...entry, bytes, modifiedAt: new Date() })
+      return bytes.length
+    },
+
+    async addWaiting (partial, final) {
+      waiting.set(partial, (waiting.get(partial) ?? new Set()).add(final))
+    },
+
+    async findWaiting (partial) {
+      return [...waiting.get(partial) ?? []]
+    },
+
     async * list () {
       for (const entry of entries.values()) yield toUpload(entry)
     }
   }
 }
 
-function toUpload ({ record, bytes, marked, modifiedAt }: Entry): Upload {
+function toUpload ({ record, bytes, marked, finished, modifiedAt }: Entry): Upload {
   const extent = { length: record.length, offset: bytes.length }
-  return { ...record, ...extent, complete: marked || (isFull(extent) && record.completes === 'at-length'), modifiedAt }
+  return { ...record, ...extent, complete: marked || (isFull(extent) && record.completes === 'at-length'), finished, modifiedAt }
 }

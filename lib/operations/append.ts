@@ -1,10 +1,11 @@
 import type { Context } from '../context.js'
-import { TUS_ERR_LENGTH_MISMATCH, TUS_ERR_OFFSET_MISMATCH } from '../errors.js'
+import { TUS_ERR_LENGTH_MISMATCH, TUS_ERR_OFFSET_MISMATCH, TUS_ERR_UPLOAD_FINAL } from '../errors.js'
 import type { Upload } from '../upload.js'
 import type { AppendCommand } from './commands.js'
 import { completeIfDue, respectHooks, type Completion } from './complete.js'
+import { completeWaiting } from './concatenate.js'
 import type { Exchange } from './exchange.js'
-import { checkAccess, findOrThrow } from './find.js'
+import { checkAccess, findFor } from './find.js'
 import { checkBody, checkLength } from './limits.js'
 import { receive } from './receive.js'
 
@@ -16,14 +17,18 @@ import { receive } from './receive.js'
 export async function append (context: Context, id: string, command: AppendCommand, exchange: Exchange): Promise<Completion> {
   await checkAccess(context, id, 'append', exchange)
   return context.locker.withLock(id, context.options.lockTimeout, async wanted => {
-    const found = await findOrThrow(context, id)
+    const found = await findFor(context, id, exchange)
     check(context, found, command, exchange)
     const upload = await setLength(context, await respectHooks(context, found), command.length)
-    return completeIfDue(context, await receive(context, upload, command, exchange, wanted), exchange)
+    const completion = await completeIfDue(context, await receive(context, upload, command, exchange, wanted), exchange)
+    completeWaiting(context, completion.upload, exchange)
+    return completion
   })
 }
 
 function check (context: Context, upload: Upload, { offset, length, declared }: AppendCommand, { request }: Exchange): void {
+  // "The Server MUST respond with the 403 Forbidden status to PATCH requests against a final upload" (CC-10)
+  if (upload.final) throw TUS_ERR_UPLOAD_FINAL()
   if (offset !== upload.offset) throw TUS_ERR_OFFSET_MISMATCH({ offset: upload.offset })
   if (length !== null) {
     checkNewLength(upload, length)

@@ -1,4 +1,5 @@
 import type { Metadata } from '../upload.js'
+import type { Verification } from '../verified-body.js'
 
 /** A request to create an upload, whatever protocol said it. */
 export interface CreateCommand {
@@ -7,6 +8,12 @@ export interface CreateCommand {
   readonly metadata: Metadata
   /** What the protocol has to give back exactly as received. */
   readonly echo: Readonly<Record<string, string>>
+  /** The part of `echo` that other metadata would make. */
+  readonly echoMetadata: (metadata: Metadata) => Readonly<Record<string, string>>
+  /** Meant to become a part of a final upload. */
+  readonly partial: boolean
+  /** The ids of the partial uploads that it is made of, in their order; `null` if it takes bytes itself. */
+  readonly parts: readonly string[] | null
   /** What comes along with the request; `null` if it has no body. */
   readonly body: BodyCommand | null
 }
@@ -23,5 +30,6 @@ export interface AppendCommand extends BodyCommand {
 export interface BodyCommand {
   /** Its size as announced, in bytes; `null` if it is chunked. */
   readonly declared: number | null
-  readonly keep: 'prefix' | 'all-or-nothing'
+  /** How its bytes are to be verified; `null` if nothing was announced. Unverified bytes do not count. */
+  readonly verification: Verification | null
 }

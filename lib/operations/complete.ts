@@ -25,9 +25,25 @@ export async function completeIfDue (context: Context, upload: Upload, cause: Ca
   if (upload.complete || !isFull(upload)) return { upload, decision: {} }
   const decisions = upload.partial ? [] : await context.hooks.runPre('preFinish', cause.log, cause.request, upload)
   await context.storage.complete(upload.id)
-  const complete = { ...upload, complete: true }
-  if (!upload.partial) await context.hooks.runPost('postFinish', cause.log, cause.request, complete)
+  const { upload: complete } = await finishIfDue(context, { ...upload, complete: true }, cause)
   return { upload: complete, decision: mergeDecisions(decisions) }
+}
+
+/**
+ * Runs the `postFinish` hooks of a complete upload, unless they have run.
+ *
+ * The mark is written behind them: after a crash in between they run again, so that none is ever lost.
+ */
+export async function finishIfDue (context: Context, upload: Upload, cause: Cause): Promise<Completion> {
+  if (!isUnfinished(upload)) return { upload, decision: {} }
+  await context.hooks.runPost('postFinish', cause.log, cause.request, upload)
+  await context.storage.update(upload.id, () => ({ finished: true }))
+  return { upload: { ...upload, finished: true }, decision: {} }
+}
+
+/** Whether a complete upload waits for its `postFinish` hooks: it was created when the application had finish hooks. */
+export function isUnfinished ({ complete, finished, completes, partial }: Upload): boolean {
+  return complete && !finished && completes === 'by-mark' && !partial
 }
 
 /**

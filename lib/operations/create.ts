@@ -3,10 +3,11 @@ import { TUS_ERR_ID_INVALID } from '../errors.js'
 import type { Wanted } from '../locker.js'
 import { isValidId, type NewUpload, type Upload } from '../upload.js'
 import type { BodyCommand, CreateCommand } from './commands.js'
-import { chooseCompletion, completeIfDue, type Completion } from './complete.js'
+import { chooseCompletion, type Completion } from './complete.js'
+import { checkParts, completeWaiting, concatenateIfDue, waitForParts } from './concatenate.js'
 import type { Exchange } from './exchange.js'
 import { checkBody, checkLength } from './limits.js'
-import { receive } from './receive.js'
+import { isInterruption, receive } from './receive.js'
 
 /**
  * Creates an upload, and appends what comes along with the request.
@@ -15,11 +16,12 @@ import { receive } from './receive.js'
  */
 export async function create (context: Context, command: CreateCommand, exchange: Exchange): Promise<Completion> {
   const { locker, options } = context
-  checkLength(context, command.length, exchange.request)
+  const length = command.parts ? await checkParts(context, command.parts, exchange) : command.length
+  checkLength(context, length, exchange.request)
   if (command.body) checkBody(context, { length: command.length, offset: 0 }, command.body.declared, exchange.request)
-  const draft = await decide(context, await draw(context, command, exchange), exchange)
+  const draft = await decide(context, await draw(context, { ...command, length }, exchange), command, exchange)
   // Nobody else can know a random id yet; a chosen one may be asked for by two requests at once.
-  if (command.body === null && !options.hasOwnIds) return store(context, draft, command, exchange, NOBODY)
+  if (command.body === null && command.parts === null && !options.hasOwnIds) return store(context, draft, command, exchange, NOBODY)
   return locker.withLock(draft.id, options.lockTimeout, wanted => store(context, draft, command, exchange, wanted))
 }
 
@@ -30,45 +32,62 @@ async function draw (context: Context, command: CreateCommand, { request }: Exch
     metadata: command.metadata,
     serverMetadata: {},
     echo: command.echo,
-    partial: false,
-    final: false,
-    completes: chooseCompletion(context, { partial: false }),
+    partial: command.partial,
+    final: command.parts !== null,
+    parts: command.parts ?? [],
+    completes: chooseCompletion(context, command),
     createdAt: new Date(),
     expiresAt: null
   }
 }
 
-/** Lets the application's hooks refuse the upload or change its draft. */
-async function decide (context: Context, draft: NewUpload, { request, log }: Exchange): Promise<NewUpload> {
-  const decisions = context.hooks.has('preCreate') ? await context.hooks.runPre('preCreate', log, request, draft) : []
-  const decided: NewUpload = Object.assign({}, draft, ...decisions)
-  if (!isValidId(decided.id)) throw TUS_ERR_ID_INVALID({ id: decided.id })
-  return decided
+/** Lets the application's hooks refuse the upload or change its draft; each sees what those before it decided. */
+async function decide (context: Context, draft: NewUpload, command: CreateCommand, { request, log }: Exchange): Promise<NewUpload> {
+  if (!context.hooks.has('preCreate')) return checkId(draft)
+  const decided = await context.hooks.runPreCreate(log, request, draft)
+  const echo = decided.metadata === draft.metadata ? draft.echo : { ...draft.echo, ...command.echoMetadata(decided.metadata) }
+  return checkId({ ...decided, echo })
+}
+
+/** @throws TUS_ERR_ID_INVALID */
+function checkId (draft: NewUpload): NewUpload {
+  if (!isValidId(draft.id)) throw TUS_ERR_ID_INVALID({ id: String(draft.id) })
+  return draft
 }
 
 async function store (context: Context, draft: NewUpload, command: CreateCommand, exchange: Exchange, wanted: Wanted): Promise<Completion> {
   await context.storage.create(draft)
-  const upload: Upload = { ...draft, offset: 0, complete: false, modifiedAt: draft.createdAt }
+  const upload: Upload = { ...draft, offset: 0, complete: false, finished: false, modifiedAt: draft.createdAt }
   await context.hooks.runPost('postCreate', exchange.log, exchange.request, upload)
+  if (upload.final) await waitForParts(context, upload)
+  exchange.see(upload)
   const filled = command.body === null ? upload : await fill(context, upload, command.body, exchange, wanted)
-  return completeIfDue(context, filled, exchange)
+  const completion = await concatenateIfDue(context, filled, exchange)
+  completeWaiting(context, completion.upload, exchange)
+  return completion
 }
 
+/**
+ * What arrived before an interruption is kept, and the client gets the `Location` and the offset to go on: "as many bytes as possible" (CU-4). Only
+ * for a client that has gone there is nobody to tell.
+ */
 async function fill (context: Context, upload: Upload, body: BodyCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
   try {
     return await receive(context, upload, body, exchange, wanted)
   } catch (error) {
+    if (isInterruption(error) && error.code !== 'TUS_ERR_BODY_CUT') return { ...upload, offset: error.facts.offset as number }
     await undo(context, upload, exchange)
     throw error
   }
 }
 
 /** Without a `Location` the client can't go on, so an upload that got no byte is of no use to anybody. */
-async function undo ({ storage, hooks }: Context, { id }: Upload, { request, log }: Exchange): Promise<void> {
+async function undo ({ storage, hooks }: Context, { id }: Upload, exchange: Exchange): Promise<void> {
   const upload = await storage.find(id)
   if (upload === null || upload.offset > 0) return
   await storage.remove(id)
-  await hooks.runPost('postTerminate', log, request, upload)
+  exchange.see(null)
+  await hooks.runPost('postTerminate', exchange.log, exchange.request, upload)
 }
 
 const NOBODY: Wanted = { requested: false, onRequest () {} }

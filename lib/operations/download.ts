@@ -4,7 +4,7 @@ import { TUS_ERR_UPLOAD_INCOMPLETE, TUS_ERR_UPLOAD_NOT_FOUND } from '../errors.j
 import type { ByteRange } from '../storage.js'
 import type { Upload } from '../upload.js'
 import type { Exchange } from './exchange.js'
-import { checkAccess, findOrThrow } from './find.js'
+import { checkAccess, findFor } from './find.js'
 
 /**
  * The upload that a client wants to read. Takes no lock.
@@ -13,7 +13,7 @@ import { checkAccess, findOrThrow } from './find.js'
  */
 export async function findComplete (context: Context, id: string, exchange: Exchange): Promise<Upload> {
   await checkAccess(context, id, 'download', exchange)
-  const upload = await findOrThrow(context, id)
+  const upload = await findFor(context, id, exchange)
   if (!upload.complete) throw TUS_ERR_UPLOAD_INCOMPLETE()
   return upload
 }

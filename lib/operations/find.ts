@@ -1,14 +1,33 @@
 import type { Context } from '../context.js'
-import { TUS_ERR_UPLOAD_NOT_FOUND } from '../errors.js'
+import { TUS_ERR_UPLOAD_EXPIRED, TUS_ERR_UPLOAD_NOT_FOUND } from '../errors.js'
+import { isExpired } from '../expiration.js'
 import type { AccessAction } from '../hooks.js'
-import type { Upload } from '../upload.js'
+import { isFull, type Upload } from '../upload.js'
 import type { Exchange } from './exchange.js'
 
-/** @throws TUS_ERR_UPLOAD_NOT_FOUND */
+/** The upload, or `null`. One that has expired is not there, unless it is asked for. */
+export async function find (context: Context, id: string, which: 'alive' | 'expired too' = 'alive'): Promise<Upload | null> {
+  const upload = await context.storage.find(id)
+  return upload === null || (which === 'alive' && hasGone(context, upload)) ? null : upload
+}
+
+/** @throws TUS_ERR_UPLOAD_NOT_FOUND, TUS_ERR_UPLOAD_EXPIRED as long as the server remembers */
 export async function findOrThrow (context: Context, id: string): Promise<Upload> {
   const upload = await context.storage.find(id)
-  if (upload === null) throw TUS_ERR_UPLOAD_NOT_FOUND()
+  if (upload !== null && !hasGone(context, upload)) return upload
+  throw upload !== null || context.expiredIds.has(id) ? TUS_ERR_UPLOAD_EXPIRED() : TUS_ERR_UPLOAD_NOT_FOUND()
+}
+
+/** As {@link findOrThrow}, and lets the request know which upload it is about. */
+export async function findFor (context: Context, id: string, exchange: Exchange): Promise<Upload> {
+  const upload = await findOrThrow(context, id)
+  exchange.see(upload)
   return upload
+}
+
+/** Expired, and not just waiting for its completion to be tried again: a file that is all there is never thrown away for that. */
+function hasGone ({ options }: Context, upload: Upload): boolean {
+  return isExpired(upload, options.expiration) && (upload.complete || !isFull(upload))
 }
 
 /**
@@ -17,7 +36,8 @@ export async function findOrThrow (context: Context, id: string): Promise<Upload
  *
  * @throws TUS_ERR_UPLOAD_NOT_FOUND, what a hook throws
  */
-export async function checkAccess (context: Context, id: string, action: AccessAction, { request, log }: Exchange): Promise<void> {
+export async function checkAccess (context: Context, id: string, action: AccessAction, exchange: Exchange): Promise<void> {
   if (!context.hooks.has('preAccess')) return
-  await context.hooks.runPre('preAccess', log, request, await findOrThrow(context, id), action)
+  const upload = await findFor(context, id, exchange)
+  await context.hooks.runPre('preAccess', exchange.log, exchange.request, upload, action)
 }

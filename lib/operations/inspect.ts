@@ -1,7 +1,8 @@
 import type { Context } from '../context.js'
-import { completeIfDue, type Completion } from './complete.js'
+import { finishIfDue, isUnfinished, type Completion } from './complete.js'
+import { concatenateIfDue } from './concatenate.js'
 import type { Exchange } from './exchange.js'
-import { checkAccess, findOrThrow } from './find.js'
+import { checkAccess, findFor } from './find.js'
 
 /**
  * Tells where an upload is.
@@ -11,8 +12,10 @@ import { checkAccess, findOrThrow } from './find.js'
  */
 export async function inspect (context: Context, id: string, exchange: Exchange): Promise<Completion> {
   await checkAccess(context, id, 'inspect', exchange)
-  const upload = await findOrThrow(context, id)
-  if (upload.complete) return { upload, decision: {} }
-  return context.locker.withLock(id, context.options.lockTimeout, async () =>
-    completeIfDue(context, await findOrThrow(context, id), exchange))
+  const upload = await findFor(context, id, exchange)
+  if (upload.complete && !isUnfinished(upload)) return { upload, decision: {} }
+  return context.locker.withLock(id, context.options.lockTimeout, async () => {
+    const held = await findFor(context, id, exchange)
+    return held.complete ? finishIfDue(context, held, exchange) : concatenateIfDue(context, held, exchange)
+  })
 }

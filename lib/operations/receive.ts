@@ -1,11 +1,14 @@
-import type { Interruption } from '../body.js'
+import type { Interruption, RequestBody } from '../body.js'
 import type { Context } from '../context.js'
-import { TUS_ERR_BODY_CUT, TUS_ERR_BODY_STALLED, TUS_ERR_BODY_TAKEN_OVER, TUS_ERR_SHUTTING_DOWN, type TusError } from '../errors.js'
+import { TUS_ERR_BODY_CUT, TUS_ERR_BODY_STALLED, TUS_ERR_BODY_TAKEN_OVER, TUS_ERR_SHUTTING_DOWN, TUS_ERR_UPLOAD_STOPPED, TusError } from '../errors.js'
 import type { Wanted } from '../locker.js'
+import type { Addition } from '../storage.js'
 import { isFull, type Upload } from '../upload.js'
+import { VerifiedBody } from '../verified-body.js'
 import type { BodyCommand } from './commands.js'
 import type { Exchange } from './exchange.js'
 import { limitBody } from './limits.js'
+import { Reporter } from './report.js'
 
 /**
  * Appends the body of a request where the upload ends, and resolves to the upload afterwards.
@@ -20,9 +23,11 @@ export async function receive (context: Context, upload: Upload, command: BodyCo
   const leave = () => body.interrupt('wanted')
   if (wanted.requested) leave()
   else wanted.onRequest(leave)
+  const reporter = new Reporter(context, upload, exchange, () => body.interrupt('stopped'))
   try {
-    const offset = await context.storage.append(upload.id, { offset: upload.offset, body, keep: command.keep })
+    const offset = await context.storage.append(upload.id, { offset: upload.offset, ...reporter.addition, ...verify(body, command, upload) })
     const appended = { ...upload, offset, modifiedAt: new Date() }
+    await reporter.end(appended)
     // A body that brought the last byte has done its work, whatever happened behind it.
     if (body.interruption !== null && !isFull(appended)) throw INTERRUPTED[body.interruption](offset)
     return appended
@@ -34,9 +39,25 @@ export async function receive (context: Context, upload: Upload, command: BodyCo
   }
 }
 
+/** Whether a body ended early, and what arrived of it was kept. */
+export function isInterruption (error: unknown): error is TusError {
+  return error instanceof TusError && INTERRUPTION_CODES.has(error.code)
+}
+
+/** What is verified counts as a whole or not at all. */
+function verify (body: RequestBody, { verification }: BodyCommand, { offset }: Upload): Pick<Addition, 'body' | 'keep'> {
+  if (verification === null) return { body, keep: 'prefix' }
+  const interrupted = (reason: Interruption) => INTERRUPTED[reason](offset)
+  return { body: new VerifiedBody(body, verification, interrupted), keep: 'all-or-nothing' }
+}
+
 const INTERRUPTED: Readonly<Record<Interruption, (offset: number) => TusError>> = {
   'client-gone': offset => TUS_ERR_BODY_CUT({ offset }),
   wanted: offset => TUS_ERR_BODY_TAKEN_OVER({ offset }),
   stalled: offset => TUS_ERR_BODY_STALLED({ offset }),
-  closing: offset => TUS_ERR_SHUTTING_DOWN({ offset })
+  closing: offset => TUS_ERR_SHUTTING_DOWN({ offset }),
+  // Only ever seen where the error of the hook is lost.
+  stopped: () => TUS_ERR_UPLOAD_STOPPED({ reason: 'a hook said so' })
 }
+
+const INTERRUPTION_CODES = new Set(['TUS_ERR_BODY_CUT', 'TUS_ERR_BODY_TAKEN_OVER', 'TUS_ERR_BODY_STALLED', 'TUS_ERR_SHUTTING_DOWN'])

@@ -1,4 +1,5 @@
-import { TUS_ERR_HEADER_INVALID, TUS_ERR_METADATA_INVALID, TUS_ERR_METADATA_TOO_LARGE } from '../errors.js'
+import { getDigestLength, type Checksum, type ChecksumAlgorithm } from '../checksum.js'
+import { TUS_ERR_CHECKSUM_ALGORITHM, TUS_ERR_CHECKSUM_INVALID, TUS_ERR_CONCAT_INVALID, TUS_ERR_HEADER_INVALID, TUS_ERR_METADATA_INVALID, TUS_ERR_METADATA_TOO_LARGE } from '../errors.js'
 import type { Metadata } from '../upload.js'
 
 type HeaderValue = string | string[] | undefined
@@ -35,11 +36,40 @@ export function parseMetadata (value: string, maxSize: number): Metadata {
   return metadata
 }
 
+/** What `Upload-Concat` says: nothing, a part, or what a final upload is made of (CC-2, CC-5). */
+export type Concat = null | 'partial' | { readonly urls: readonly string[] }
+
+/** @throws TUS_ERR_CONCAT_INVALID */
+export function parseConcat (value: HeaderValue): Concat {
+  if (value === undefined) return null
+  if (value === 'partial') return 'partial'
+  const match = typeof value === 'string' ? /^final;\s*(\S.*)$/.exec(value) : null
+  if (!match) throw TUS_ERR_CONCAT_INVALID({ reason: "it must be 'partial', or 'final;' and the URLs of partial uploads" })
+  const urls = match[1]!.split(/\s+/)
+  if (urls.length > MOST_PARTS) throw TUS_ERR_CONCAT_INVALID({ reason: `there may be ${MOST_PARTS} parts` })
+  return { urls }
+}
+
 /** The inverse of {@link parseMetadata}. */
 export function formatMetadata (metadata: Metadata): string {
   return Object.entries(metadata)
     .map(([key, value]) => value === '' ? key : `${key} ${Buffer.from(value).toString('base64')}`)
     .join(',')
+}
+
+/**
+ * `Upload-Checksum`: the name of an algorithm, a space, the digest in Base64 (CS-8, CS-10).
+ *
+ * @throws TUS_ERR_CHECKSUM_INVALID, TUS_ERR_CHECKSUM_ALGORITHM
+ */
+export function parseChecksum (value: HeaderValue, supported: readonly ChecksumAlgorithm[]): Checksum {
+  const match = typeof value === 'string' ? /^([^\s,]+) ([^\s,]+)$/.exec(value) : null
+  if (!match) throw TUS_ERR_CHECKSUM_INVALID()
+  const algorithm = supported.find(name => name === match[1])
+  if (!algorithm) throw TUS_ERR_CHECKSUM_ALGORITHM({ supported: supported.join(', ') })
+  const digest = Buffer.from(match[2]!, 'base64')
+  if (!BASE64.test(match[2]!) || digest.length !== getDigestLength(algorithm)) throw TUS_ERR_CHECKSUM_INVALID()
+  return { algorithm, digest }
 }
 
 function parsePair (pair: string): [key: string, value: string] {
@@ -49,5 +79,6 @@ function parsePair (pair: string): [key: string, value: string] {
   return [key, Buffer.from(value, 'base64').toString()]
 }
 
+const MOST_PARTS = 10_000
 const KEY = /^[^\s,]+$/
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/

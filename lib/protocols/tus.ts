@@ -1,12 +1,13 @@
 import {
-  TUS_ERR_CONTENT_ENCODING, TUS_ERR_CONTENT_TYPE, TUS_ERR_EXTENSION_DISABLED, TUS_ERR_HEADER_INVALID,
-  TUS_ERR_HEADER_MISSING, TUS_ERR_VERSION_UNSUPPORTED, TusError
+  TUS_ERR_CONCAT_PART_NOT_FOUND, TUS_ERR_CONTENT_ENCODING, TUS_ERR_CONTENT_TYPE, TUS_ERR_EXTENSION_DISABLED, TUS_ERR_HEADER_INVALID,
+  TUS_ERR_HEADER_MISSING, TUS_ERR_UPLOAD_FINAL, TUS_ERR_VERSION_UNSUPPORTED, TusError
 } from '../errors.js'
-import type { BodyCommand } from '../operations/commands.js'
+import type { BodyCommand, CreateCommand } from '../operations/commands.js'
 import type { Extension } from '../options.js'
-import type { Upload } from '../upload.js'
+import { isFull, type Upload } from '../upload.js'
+import type { Verification } from '../verified-body.js'
 import type { Message, Offer, Protocol } from './protocol.js'
-import { parseInteger, parseMetadata } from './tus-headers.js'
+import { formatMetadata, parseChecksum, parseConcat, parseInteger, parseMetadata } from './tus-headers.js'
 
 const VERSION = '1.0.0'
 const CONTENT_TYPE = 'application/offset+octet-stream'
@@ -33,29 +34,28 @@ export const tus: Protocol = {
   decodeCreate (message, offer) {
     const { headers } = message
     need(offer, 'creation')
-    const length = parseInteger('Upload-Length', headers['upload-length'])
-    const deferred = parseDeferLength(headers['upload-defer-length'])
-    if (deferred) need(offer, 'creation-defer-length')
-    if (length === null && !deferred) throw TUS_ERR_HEADER_MISSING({ header: 'Upload-Length or Upload-Defer-Length' })
-    if (length !== null && deferred) throw TUS_ERR_HEADER_INVALID({ header: 'Upload-Defer-Length', expected: 'absent where Upload-Length is present' })
+    const concat = decodeConcat(message, offer)
     const metadata = single('Upload-Metadata', headers['upload-metadata'])
     return {
-      length,
+      length: concat.parts ? null : decodeLength(message, offer),
       metadata: parseMetadata(metadata, offer.maxMetadataSize),
-      echo: metadata === '' ? {} : { 'upload-metadata': metadata },
+      echo: { ...metadata !== '' && { 'upload-metadata': metadata }, ...concat.echo },
+      echoMetadata: changed => ({ 'upload-metadata': formatMetadata(changed) }),
+      partial: concat.partial,
+      parts: concat.parts,
       body: hasBody(message) ? decodeCreationBody(message, offer) : null
     }
   },
 
-  decodeAppend (message) {
+  decodeAppend (message, offer) {
     const { headers } = message
-    const body = decodeBody(message)
+    const body = decodeBody(message, offer)
     const offset = parseInteger('Upload-Offset', headers['upload-offset'])
     if (offset === null) throw TUS_ERR_HEADER_MISSING({ header: 'Upload-Offset' })
     return { offset, length: parseInteger('Upload-Length', headers['upload-length']), ...body }
   },
 
-  encodeOffer ({ extensions, maxSize }) {
+  encodeOffer ({ extensions, maxSize, checksumAlgorithms }) {
     return {
       status: 204,
       headers: {
@@ -63,29 +63,32 @@ export const tus: Protocol = {
         'tus-version': VERSION,
         // "the header MUST be omitted" where there is none (CO-12)
         ...extensions.size > 0 && { 'tus-extension': [...extensions].join(',') },
-        ...maxSize !== null && { 'tus-max-size': String(maxSize) }
+        ...maxSize !== null && { 'tus-max-size': String(maxSize) },
+        ...extensions.has('checksum') && { 'tus-checksum-algorithm': checksumAlgorithms.join(',') }
       }
     }
   },
 
-  encodeCreated (upload, location, received) {
+  encodeCreated ({ upload, expiry }, location, received) {
     return {
       status: 201,
-      headers: { ...RESUMABLE, location, ...received && { 'upload-offset': String(upload.offset) } }
+      headers: { ...RESUMABLE, location, ...received && { 'upload-offset': String(upload.offset) }, ...encodeExpiry(expiry) }
     }
   },
 
-  encodeAppended (upload) {
-    return { status: 204, headers: { ...RESUMABLE, 'upload-offset': String(upload.offset) } }
+  encodeAppended ({ upload, expiry }) {
+    return { status: 204, headers: { ...RESUMABLE, 'upload-offset': String(upload.offset), ...encodeExpiry(expiry) } }
   },
 
-  encodeInspected (upload) {
+  encodeInspected ({ upload, expiry }) {
     return {
       status: 200,
       headers: {
         ...RESUMABLE,
-        'upload-offset': String(upload.offset),
+        // A final upload has no offset until its parts are there (CC-12).
+        ...!(upload.final && !isFull(upload)) && { 'upload-offset': String(upload.offset) },
         ...encodeLength(upload),
+        ...encodeExpiry(expiry),
         ...upload.echo,
         // "The Server MUST prevent the client and/or proxies from caching the response" (CO-22)
         'cache-control': 'no-store'
@@ -97,13 +100,14 @@ export const tus: Protocol = {
     return { status: 204, headers: RESUMABLE }
   },
 
-  encodeError (error, { maxSize }) {
+  encodeError (error, { maxSize }, expiry) {
     if (!(error instanceof TusError)) return { status: 0, headers: RESUMABLE }
     const { offset, allow, length } = error.facts
     return {
       status: error.statusCode,
       headers: {
         ...RESUMABLE,
+        ...encodeExpiry(expiry),
         'cache-control': 'no-store',
         // (CO-9)
         ...error.code === 'TUS_ERR_VERSION_UNSUPPORTED' && { 'tus-version': VERSION },
@@ -128,6 +132,36 @@ function single (header: string, value: string | string[] | undefined): string {
   return value ?? ''
 }
 
+function decodeLength ({ headers }: Message, offer: Offer): number | null {
+  const length = parseInteger('Upload-Length', headers['upload-length'])
+  const deferred = parseDeferLength(headers['upload-defer-length'])
+  if (deferred) need(offer, 'creation-defer-length')
+  if (length === null && !deferred) throw TUS_ERR_HEADER_MISSING({ header: 'Upload-Length or Upload-Defer-Length' })
+  if (length !== null && deferred) throw TUS_ERR_HEADER_INVALID({ header: 'Upload-Defer-Length', expected: 'absent where Upload-Length is present' })
+  return length
+}
+
+function decodeConcat (message: Message, offer: Offer): Pick<CreateCommand, 'partial' | 'parts' | 'echo'> {
+  const { headers } = message
+  const concat = parseConcat(headers['upload-concat'])
+  if (concat === null) return { partial: false, parts: null, echo: {} }
+  need(offer, 'concatenation')
+  const echo = { 'upload-concat': String(headers['upload-concat']) }
+  if (concat === 'partial') return { partial: true, parts: null, echo }
+  // "The Client MUST NOT include the Upload-Length header in the final upload creation" (CC-6)
+  for (const header of ['Upload-Length', 'Upload-Defer-Length']) {
+    if (headers[header.toLowerCase()] !== undefined) throw TUS_ERR_HEADER_INVALID({ header, expected: 'absent for a final upload' })
+  }
+  if (hasBody(message)) throw TUS_ERR_UPLOAD_FINAL()
+  return { partial: false, parts: concat.urls.map(url => getPart(message, url)), echo }
+}
+
+function getPart ({ getIdOf }: Message, url: string): string {
+  const id = getIdOf(url)
+  if (id === null) throw TUS_ERR_CONCAT_PART_NOT_FOUND()
+  return id
+}
+
 function need (offer: Offer, extension: Extension): void {
   if (!offer.extensions.has(extension)) throw TUS_ERR_EXTENSION_DISABLED({ extension })
 }
@@ -138,23 +172,43 @@ function hasBody ({ headers }: Message): boolean {
 }
 
 function decodeCreationBody (message: Message, offer: Offer): BodyCommand {
-  const body = decodeBody(message)
+  const body = decodeBody(message, offer)
   need(offer, 'creation-with-upload')
   return body
 }
 
 /** The content type decides before a byte of the body is read (CO-24, CU-3). */
-function decodeBody ({ headers }: Message): BodyCommand {
+function decodeBody (message: Message, offer: Offer): BodyCommand {
+  const { headers } = message
   const type = headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase()
   if (type !== CONTENT_TYPE) throw TUS_ERR_CONTENT_TYPE({ expected: CONTENT_TYPE })
   const { 'content-encoding': coding = 'identity', 'transfer-encoding': transfer = 'chunked' } = headers
   // Node undoes `chunked`, and hands out a compression inside of it as if it were the bytes.
   if (coding.toLowerCase() !== 'identity' || transfer.toLowerCase() !== 'chunked') throw TUS_ERR_CONTENT_ENCODING()
   const chunked = headers['transfer-encoding'] !== undefined
-  return { declared: chunked ? null : Number(headers['content-length'] ?? 0), keep: 'prefix' }
+  return { declared: chunked ? null : Number(headers['content-length'] ?? 0), verification: decodeChecksum(message, offer) }
+}
+
+/** In a header, or announced by one and sent behind the body (CT-2). */
+function decodeChecksum ({ headers, getTrailers }: Message, offer: Offer): Verification | null {
+  const { extensions, checksumAlgorithms } = offer
+  const announced = headers['upload-checksum']
+  if (announced !== undefined) {
+    need(offer, 'checksum')
+    const checksum = parseChecksum(announced, checksumAlgorithms)
+    return { algorithms: [checksum.algorithm], readChecksum: () => checksum }
+  }
+  if (!extensions.has('checksum-trailer') || !/(?:^|,)\s*upload-checksum\s*(?:,|$)/i.test(headers.trailer ?? '')) return null
+  return { algorithms: checksumAlgorithms, readChecksum: () => parseChecksum(getTrailers()['upload-checksum'], checksumAlgorithms) }
+}
+
+/** As HTTP writes dates (EX-6). */
+function encodeExpiry (expiry: Date | null): Record<string, string> {
+  return expiry === null ? {} : { 'upload-expires': expiry.toUTCString() }
 }
 
 /** One of both, never none (CO-18, CD-3, CD-4). */
 function encodeLength (upload: Upload): Record<string, string> {
+  if (upload.length === null && upload.final) return {}
   return upload.length === null ? { 'upload-defer-length': '1' } : { 'upload-length': String(upload.length) }
 }

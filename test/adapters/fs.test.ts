@@ -18,6 +18,7 @@ const makeUpload = (given: Partial<NewUpload> = {}): NewUpload => ({
   echo: {},
   partial: false,
   final: false,
+  parts: [],
   completes: 'at-length',
   createdAt: new Date(),
   expiresAt: null,

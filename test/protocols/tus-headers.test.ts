@@ -36,7 +36,7 @@ t.test('formatMetadata is the inverse', async t => {
 
 t.test('an error that the protocol does not know gets no status from it', async t => {
   const tus = selectProtocol()
-  const { status, headers } = tus.encodeError(new Error('of the application'), { extensions: new Set(), maxSize: null, maxMetadataSize: 0 })
+  const { status, headers } = tus.encodeError(new Error('of the application'), { extensions: new Set(), maxSize: null, checksumAlgorithms: [], maxMetadataSize: 0 }, null)
   t.equal(status, 0)
   t.same(headers, { 'tus-resumable': '1.0.0' })
 })

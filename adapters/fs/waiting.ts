@@ -1,0 +1,20 @@
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { nullIfMissing } from './files.js'
+import type { Store } from './store.js'
+
+/** A file `<final>` in the folder `<partial>.waiting`: made without touching either upload, so no lock is needed. */
+export async function addWaiting ({ paths, directory }: Store, partial: string, final: string): Promise<void> {
+  const folder = paths.waiting(partial)
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, final), '')
+  await directory.sync()
+}
+
+export async function findWaiting ({ paths }: Store, partial: string): Promise<readonly string[]> {
+  return await readdir(paths.waiting(partial)).catch(nullIfMissing) ?? []
+}
+
+export async function removeWaiting ({ paths }: Store, partial: string): Promise<void> {
+  await rm(paths.waiting(partial), { recursive: true, force: true })
+}

@@ -1,0 +1,38 @@
+import type { Upload } from './upload.js'
+
+/** How long uploads stay, in ms; `null` is for ever. */
+export interface Expiration {
+  /** Since the last byte, while an upload is incomplete. Partial uploads count as incomplete: their bytes live on in the final one. */
+  readonly incomplete: number | null
+  /** Since the last byte, once an upload is complete. */
+  readonly complete: number | null
+}
+
+/** When an upload expires as things are now; `null` if it does not. What the application decided for this one comes first. */
+export function getExpiry ({ expiresAt, complete, partial, modifiedAt }: Upload, expiration: Expiration | null): Date | null {
+  if (expiration === null) return null
+  if (expiresAt !== null) return expiresAt
+  const age = complete && !partial ? expiration.complete : expiration.incomplete
+  return age === null ? null : new Date(modifiedAt.getTime() + age)
+}
+
+export function isExpired (upload: Upload, expiration: Expiration | null, now = Date.now()): boolean {
+  const expiry = getExpiry(upload, expiration)
+  return expiry !== null && expiry.getTime() <= now
+}
+
+/** The ids of uploads that were removed because they expired, as far back as a bounded memory reaches. */
+export class ExpiredIds {
+  readonly #ids = new Set<string>()
+
+  add (id: string): void {
+    this.#ids.add(id)
+    if (this.#ids.size > MOST) this.#ids.delete(this.#ids.values().next().value!)
+  }
+
+  has (id: string): boolean {
+    return this.#ids.has(id)
+  }
+}
+
+const MOST = 10_000

@@ -1,0 +1,72 @@
+import type { Context } from '../context.js'
+import {
+  TUS_ERR_CONCAT_PART_NOT_FOUND, TUS_ERR_CONCAT_PART_NOT_PARTIAL, TUS_ERR_CONCAT_PART_UNFINISHED
+} from '../errors.js'
+import { isFull, type NewUpload, type Upload } from '../upload.js'
+import { completeIfDue, type Cause, type Completion } from './complete.js'
+import type { Exchange } from './exchange.js'
+import { find } from './find.js'
+import { checkLength } from './limits.js'
+
+/**
+ * The length of a final upload made of these parts, in bytes; `null` as long as a part does not know its own.
+ *
+ * @throws TUS_ERR_CONCAT_…, TUS_ERR_UPLOAD_TOO_LARGE, what `preAccess` throws
+ */
+export async function checkParts (context: Context, ids: readonly string[], exchange: Exchange): Promise<number | null> {
+  const parts = new Map<string, Upload>()
+  for (const id of new Set(ids)) parts.set(id, await checkPart(context, id, exchange))
+  const length = sumLengths(ids.map(id => parts.get(id)!))
+  checkLength(context, length, exchange.request)
+  return length
+}
+
+async function checkPart (context: Context, id: string, { request, log }: Exchange): Promise<Upload> {
+  const part = await find(context, id)
+  if (part === null) throw TUS_ERR_CONCAT_PART_NOT_FOUND()
+  await context.hooks.runPre('preAccess', log, request, part, 'concatenate')
+  if (!part.partial) throw TUS_ERR_CONCAT_PART_NOT_PARTIAL()
+  if (!part.complete && !context.options.extensions.has('concatenation-unfinished')) throw TUS_ERR_CONCAT_PART_UNFINISHED()
+  return part
+}
+
+function sumLengths (parts: readonly Upload[]): number | null {
+  return parts.reduce<number | null>((sum, { length }) => sum === null || length === null ? null : sum + length, 0)
+}
+
+/**
+ * Concatenates a final upload as soon as all of its parts are complete, and completes it; leaves any other as it is.
+ *
+ * The caller holds the lock of the final upload. Parts need none: complete, they don't change.
+ */
+export async function concatenateIfDue (context: Context, upload: Upload, cause: Cause): Promise<Completion> {
+  if (!upload.final || isFull(upload)) return completeIfDue(context, upload, cause)
+  const parts = await Promise.all(upload.parts.map(id => find(context, id)))
+  if (!parts.every(part => part?.complete)) return { upload, decision: {} }
+  const length = sumLengths(parts as Upload[])!
+  if (upload.length === null) await context.storage.setLength(upload.id, length)
+  const offset = await context.storage.concatenate!(upload.id, upload.parts)
+  return completeIfDue(context, { ...upload, length, offset, modifiedAt: new Date() }, cause)
+}
+
+/** Notes for which parts a new final upload waits, so that the last of them completes it. */
+export async function waitForParts ({ storage }: Context, { id, parts }: NewUpload): Promise<void> {
+  for (const part of new Set(parts)) {
+    if (!(await storage.find(part))?.complete) await storage.addWaiting?.(part, id)
+  }
+}
+
+/** Completes the final uploads that waited for a partial one, behind the back of the request that completed it. */
+export function completeWaiting (context: Context, part: Upload, { log }: Cause): void {
+  if (!part.partial || !part.complete || !context.storage.findWaiting) return
+  context.background.run(async () => {
+    for (const id of await context.storage.findWaiting!(part.id)) await retryFinal(context, id, { request: null, log })
+  }, log)
+}
+
+async function retryFinal (context: Context, id: string, cause: Cause): Promise<void> {
+  await context.locker.withLock(id, context.options.lockTimeout, async () => {
+    const upload = await find(context, id)
+    if (upload) await concatenateIfDue(context, upload, cause)
+  })
+}

@@ -1,0 +1,66 @@
+import type { Context } from '../context.js'
+import { TUS_ERR_UPLOAD_STOPPED } from '../errors.js'
+import { StopUpload } from '../hooks.js'
+import type { Addition } from '../storage.js'
+import type { Upload } from '../upload.js'
+import type { Exchange } from './exchange.js'
+
+/**
+ * Runs the `postReceive` hooks as bytes become durable: during a long body at most once per interval and one at a time, and
+ * once more at its end.
+ */
+export class Reporter {
+  readonly #context: Context
+  readonly #upload: Upload
+  readonly #exchange: Exchange
+  readonly #stop: () => void
+  #reported: number
+  #running: Promise<void> | null = null
+  #stopped: StopUpload | null = null
+
+  /** @param stop ends the body */
+  constructor (context: Context, upload: Upload, exchange: Exchange, stop: () => void) {
+    this.#context = context
+    this.#upload = upload
+    this.#exchange = exchange
+    this.#stop = stop
+    this.#reported = upload.offset
+  }
+
+  /** What an `append` has to know to report: nothing where nobody listens. */
+  get addition (): Pick<Addition, 'onProgress' | 'progressInterval'> {
+    if (!this.#context.hooks.has('postReceive')) return {}
+    return { onProgress: offset => this.#progress(offset), progressInterval: this.#context.options.progressInterval }
+  }
+
+  /**
+   * Reports what is not reported yet.
+   *
+   * @throws TUS_ERR_UPLOAD_STOPPED if a hook ended the upload, which is then removed
+   */
+  async end (upload: Upload): Promise<void> {
+    await this.#running
+    if (this.#stopped === null && upload.offset > this.#reported) await this.#report(upload)
+    if (this.#stopped !== null) await this.#remove(upload, this.#stopped)
+  }
+
+  #progress (offset: number): void {
+    // A hook that takes longer than the interval is not called again before it is done.
+    this.#running ??= this.#report({ ...this.#upload, offset }).finally(() => { this.#running = null })
+  }
+
+  async #report (upload: Upload): Promise<void> {
+    const { hooks } = this.#context
+    this.#reported = upload.offset
+    this.#stopped = await hooks.runReceive(this.#exchange.log, this.#exchange.request, upload)
+    if (this.#stopped !== null) this.#stop()
+  }
+
+  async #remove (upload: Upload, { message, statusCode }: StopUpload): Promise<void> {
+    const { storage, hooks } = this.#context
+    await storage.remove(upload.id)
+    this.#exchange.see(null)
+    await hooks.runPost('postTerminate', this.#exchange.log, this.#exchange.request, upload)
+    throw Object.assign(TUS_ERR_UPLOAD_STOPPED({ reason: message }), { statusCode })
+  }
+}

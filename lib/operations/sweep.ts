@@ -1,0 +1,77 @@
+import type { Context } from '../context.js'
+import { isExpired } from '../expiration.js'
+import type { Log } from '../log.js'
+import { isFull, type Upload } from '../upload.js'
+import { finishIfDue, isUnfinished } from './complete.js'
+import { concatenateIfDue } from './concatenate.js'
+import { find } from './find.js'
+
+/** What a sweep did, in uploads; `tidied` counts files or objects that belonged to none. */
+export interface SweepCounts {
+  readonly expired: number
+  readonly finished: number
+  readonly failed: number
+  readonly tidied: number
+}
+
+/**
+ * Finishes what is complete but was not finished, and removes what has expired, each under its lock.
+ *
+ * An error on one upload is logged and does not keep the sweep from the others. Several processes may sweep at once:
+ * each looks again when it has the lock.
+ */
+export async function sweep (context: Context, log: Log): Promise<SweepCounts> {
+  const counts = { expired: 0, finished: 0, failed: 0, tidied: 0 }
+  for await (const upload of context.storage.list?.() ?? []) {
+    try {
+      const done = await sweepOne(context, upload, log)
+      if (done !== null) counts[done]++
+    } catch (error) {
+      log.error({ err: error, id: upload.id }, 'an upload could not be swept')
+      counts.failed++
+    }
+  }
+  counts.tidied = await context.storage.tidy?.(new Date(Date.now() - REMAINS_AFTER)) ?? 0
+  return counts
+}
+
+async function sweepOne (context: Context, upload: Upload, log: Log): Promise<'expired' | 'finished' | null> {
+  if (isDue(upload)) return finish(context, upload.id, log)
+  return isExpired(upload, context.options.expiration) ? expire(context, upload.id, log) : null
+}
+
+/** Whether all bytes are there, or may be, without the upload being finished. */
+function isDue (upload: Upload): boolean {
+  return upload.complete ? isUnfinished(upload) : upload.final || isFull(upload)
+}
+
+async function finish (context: Context, id: string, log: Log): Promise<'expired' | 'finished' | null> {
+  return context.locker.withLock(id, context.options.lockTimeout, async () => {
+    const upload = await context.storage.find(id)
+    if (upload === null) return null
+    const cause = { request: null, log }
+    const { upload: after } = upload.complete ? await finishIfDue(context, upload, cause) : await concatenateIfDue(context, upload, cause)
+    if (after.complete) return 'finished'
+    // A final upload whose parts never come.
+    return isFull(after) ? null : expireHeld(context, after, log)
+  })
+}
+
+async function expire (context: Context, id: string, log: Log): Promise<'expired' | null> {
+  return context.locker.withLock(id, context.options.lockTimeout, async () => {
+    const upload = await find(context, id, 'expired too')
+    return upload === null ? null : expireHeld(context, upload, log)
+  })
+}
+
+/** Looks again under the lock: the client may have come back in the last moment. */
+async function expireHeld ({ options, storage, expiredIds, hooks }: Context, upload: Upload, log: Log): Promise<'expired' | null> {
+  if (!isExpired(upload, options.expiration)) return null
+  await storage.remove(upload.id)
+  expiredIds.add(upload.id)
+  await hooks.runPost('postExpire', log, upload)
+  return 'expired'
+}
+
+/** How old files without an upload are before they count as remains of a crash, in ms. */
+const REMAINS_AFTER = 3_600_000
