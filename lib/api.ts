@@ -1,4 +1,6 @@
 import { Readable } from 'node:stream'
+import type { Claim } from './claim.js'
+import { Claims, type ClaimOptions } from './claims.js'
 import type { Context } from './context.js'
 import { TUS_ERR_UPLOAD_INCOMPLETE, TUS_ERR_UPLOAD_NOT_FOUND, TusError } from './errors.js'
 import type { HookName, LifecycleHooks } from './hooks.js'
@@ -32,11 +34,30 @@ export interface TusApi {
   terminate(id: string): Promise<boolean>
   /** Removes what has expired, and finishes what was left unfinished. Runs by itself every `expiration.sweepInterval` ms. */
   sweep(): Promise<SweepCounts>
+  /**
+   * Waits for a complete upload that no other worker holds, in this process or any other on the same storage, and takes a lease on it that renews
+   * itself. At least once: the upload of a worker that died goes to another. Resolves to `null` at the timeout.
+   */
+  claim(options?: ClaimOptions): Promise<Claim | null>
+  /** The same again and again; a claim left unsettled is released when the next is asked for. Ends when the signal aborts. */
+  claims(options?: Omit<ClaimOptions, 'timeout'>): AsyncIterable<Claim>
 }
 
 export function createApi (context: Context, log: Log): TusApi {
   const { storage, hooks } = context
   const findValid = async (id: string) => isValidId(id) ? find(context, id) : null
+
+  const createReadStream: TusApi['createReadStream'] = (id, { start = 0, end = Infinity } = {}) => {
+    return Readable.from(readBytes(), { objectMode: false })
+
+    async function * readBytes (): AsyncGenerator<Buffer> {
+      const upload = await findValid(id)
+      if (upload === null) throw TUS_ERR_UPLOAD_NOT_FOUND()
+      if (!upload.complete) throw TUS_ERR_UPLOAD_INCOMPLETE()
+      yield * await openDownload(context, id, { start, end: Math.min(end, upload.offset - 1) })
+    }
+  }
+  const claims = new Claims(context, log, createReadStream)
 
   return {
     addHook: (name, hook) => hooks.add(name, hook),
@@ -49,18 +70,11 @@ export function createApi (context: Context, log: Log): TusApi {
       }
     },
 
-    createReadStream (id, { start = 0, end = Infinity } = {}) {
-      return Readable.from(readBytes(), { objectMode: false })
-
-      async function * readBytes (): AsyncGenerator<Buffer> {
-        const upload = await findValid(id)
-        if (upload === null) throw TUS_ERR_UPLOAD_NOT_FOUND()
-        if (!upload.complete) throw TUS_ERR_UPLOAD_INCOMPLETE()
-        yield * await openDownload(context, id, { start, end: Math.min(end, upload.offset - 1) })
-      }
-    },
+    createReadStream,
 
     sweep: () => sweep(context, log),
+    claim: options => claims.claim(options),
+    claims: options => claims.claims(options),
 
     async terminate (id) {
       if (!isValidId(id)) return false

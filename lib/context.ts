@@ -1,3 +1,4 @@
+import { Arrivals } from './arrivals.js'
 import { Background } from './background.js'
 import { BodyBudget } from './body.js'
 import { ExpiredIds } from './expiration.js'
@@ -15,6 +16,7 @@ export interface Context {
   readonly hooks: Hooks
   readonly budget: BodyBudget
   readonly openBodies: OpenBodies
+  readonly arrivals: Arrivals
   readonly background: Background
   readonly expiredIds: ExpiredIds
 }
@@ -28,6 +30,7 @@ export function createContext (wanted: ResolvedOptions, storage: Storage): Conte
     hooks: new Hooks(),
     budget: new BodyBudget(),
     openBodies: new OpenBodies(),
+    arrivals: new Arrivals(),
     background: new Background(),
     expiredIds: new ExpiredIds()
   }

@@ -47,7 +47,7 @@ export function runStorageContract ({ test, createStorage, reopen }: StorageCont
     })
     await storage.create(upload)
     const { modifiedAt, ...found } = await mustFind(storage, upload.id)
-    assert.deepEqual(plain(found), plain({ ...upload, offset: 0, complete: false, finished: false }))
+    assert.deepEqual(plain(found), plain({ ...upload, offset: 0, complete: false, finished: false, processed: false }))
     assert.ok(modifiedAt instanceof Date)
   })
 

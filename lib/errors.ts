@@ -33,6 +33,10 @@ export const TUS_ERR_CORS_PRESENT = define('TUS_ERR_CORS_PRESENT', 500, () => "@
 export const TUS_ERR_HOOK_UNKNOWN = define<{ hook: string }>('TUS_ERR_HOOK_UNKNOWN', 500, f => `There is no lifecycle hook '${f.hook}'`)
 export const TUS_ERR_HOOK_INVALID = define<{ hook: string }>('TUS_ERR_HOOK_INVALID', 500, f => `The lifecycle hook '${f.hook}' must be a function`)
 
+// Thrown by app.tus
+export const TUS_ERR_CLAIM_LOST = define('TUS_ERR_CLAIM_LOST', 409, () => 'The lease ran out before it was renewed: another worker may have the upload')
+export const TUS_ERR_CLAIMS_UNSUPPORTED = define('TUS_ERR_CLAIMS_UNSUPPORTED', 501, () => 'The storage does not support claims')
+
 // What a request did wrong
 export const TUS_ERR_VERSION_UNSUPPORTED = define<{ supported: string }>('TUS_ERR_VERSION_UNSUPPORTED', 412, f => `Tus-Resumable must be present and one of: ${f.supported}`)
 export const TUS_ERR_METHOD_NOT_ALLOWED = define<{ allow: string }>('TUS_ERR_METHOD_NOT_ALLOWED', 405, f => `The method must be one of: ${f.allow}`)

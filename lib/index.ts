@@ -10,6 +10,8 @@ export default fastifyTus
 export { fastifyTus, fastifyTus as 'module.exports' }
 export { TusError, errorCodes, type ErrorFacts } from './errors.js'
 export type { TusApi } from './api.js'
+export type { Claim } from './claim.js'
+export type { ClaimOptions } from './claims.js'
 export { StopUpload } from './hooks.js'
 export type { SweepCounts } from './operations/sweep.js'
 export type { AccessAction, CreateDecision, FinishDecision, HookName, LifecycleHooks } from './hooks.js'
@@ -17,6 +19,6 @@ export { LockTimeout, createMemoryLocker, type Locker, type Wanted } from './loc
 export type { Extension, RouteOptions, TusOptions } from './options.js'
 export {
   LengthConflict, OffsetConflict, StorageFull, UploadExists, UploadMissing,
-  type Addition, type ByteRange, type Storage, type UploadBody, type UploadChange
+  type Addition, type ByteRange, type Lease, type Storage, type UploadBody, type UploadChange
 } from './storage.js'
 export type { Metadata, NewUpload, Upload } from './upload.js'

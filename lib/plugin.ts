@@ -33,6 +33,7 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
   app.addHook('preClose', () => context.openBodies.drain(DRAIN_DEADLINE))
   const sweeper = startSweeper(context, app.log)
   app.addHook('onClose', async () => {
+    context.arrivals.close()
     await sweeper.stop()
     await context.background.drain()
     await storage.close?.()

@@ -92,6 +92,15 @@ export interface Storage {
   list?(): AsyncIterable<Upload>
 
   /**
+   * Takes a lease on an upload for `duration` ms, or resolves to `null` if somebody has one that lasts: somebody else or the caller itself. One wins
+   * among all processes on this storage. Needs no lock. Its absence means: no claims.
+   */
+  claim?(id: string, duration: number): Promise<Lease | null>
+
+  /** Puts the bytes of a complete upload at a path of the local file system, whole or not at all, if it can do that better than by reading. */
+  saveTo?(id: string, path: string): Promise<void>
+
+  /**
    * Clears away what crashes left: files that belong to no upload and have not changed since `before`. Resolves to their number.
    */
   tidy?(before: Date): Promise<number>
@@ -104,6 +113,14 @@ export interface Storage {
 
   /** Frees what the storage holds open. Nothing is called afterwards. */
   close?(): Promise<void>
+}
+
+/** The right to work on an upload, for a time. */
+export interface Lease {
+  /** Lets the time begin anew. Resolves to false if it had run out and somebody else took the upload. */
+  renew(): Promise<boolean>
+  /** Ends it, if it is still there. Called once. */
+  release(): Promise<void>
 }
 
 /** What `append` adds. */
@@ -142,7 +159,7 @@ export interface ByteRange {
 }
 
 /** What `update` may change. */
-export type UploadChange = Partial<Pick<Upload, 'metadata' | 'serverMetadata' | 'expiresAt' | 'completes' | 'finished'>>
+export type UploadChange = Partial<Pick<Upload, 'metadata' | 'serverMetadata' | 'expiresAt' | 'completes' | 'finished' | 'processed'>>
 
 /** The upload is not where the caller believes. */
 export class OffsetConflict extends Error {

@@ -36,6 +36,8 @@ export interface Upload extends NewUpload {
   readonly complete: boolean
   /** Whether the `postFinish` hooks have run, where an upload waits for them. */
   readonly finished: boolean
+  /** Whether a worker that had claimed it is done with it. */
+  readonly processed: boolean
   /** When bytes last arrived. */
   readonly modifiedAt: Date
 }
@@ -59,4 +61,4 @@ export function isValidId (id: string): boolean {
 }
 
 const ID = /^[A-Za-z0-9_-]+(?:\.+[A-Za-z0-9_-]+)*$/
-const RESERVED = /\.(?:json|info|pending|waiting|lock|tmp)$/i
+const RESERVED = /\.(?:json|info|pending|waiting|claim|lock|tmp)$/i

@@ -30,8 +30,8 @@ export async function update (store: Store, id: string, change: (upload: Upload)
   if (upload === null) return null
   const changes = change(toUpload(upload.record, upload.durable, upload.modifiedAt))
   if (changes !== null) {
-    const { finished = upload.record.finished, ...rest } = changes
-    await replaceRecord(store, upload, { ...upload.record, finished, upload: { ...upload.record.upload, ...rest } })
+    const { finished = upload.record.finished, processed = upload.record.processed, ...rest } = changes
+    await replaceRecord(store, upload, { ...upload.record, finished, processed, upload: { ...upload.record.upload, ...rest } })
   }
   return store.uploads.find(id)
 }

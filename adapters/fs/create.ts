@@ -21,7 +21,7 @@ export async function create (store: Store, upload: NewUpload): Promise<void> {
 }
 
 async function createOnce (store: Store, upload: NewUpload): Promise<boolean> {
-  const record = { upload, marked: false, hold: null, finished: false }
+  const record = { upload, marked: false, hold: null, finished: false, processed: false }
   if (await write(store, record)) return true
   if (await store.uploads.load(upload.id) !== null) return false
   await clear(store, upload.id)

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import type { Storage } from '../../lib/storage.js'
 import { append } from './append.js'
 import { complete, setLength, update } from './change.js'
+import { claim } from './claim.js'
 import { concatenate } from './concatenate.js'
 import { create } from './create.js'
 import { Directory } from './directory.js'
@@ -12,6 +13,7 @@ import { Pace } from './pace.js'
 import { createPaths } from './paths.js'
 import { list, read } from './read.js'
 import { remove } from './remove.js'
+import { saveTo } from './save.js'
 import type { Store } from './store.js'
 import { tidy } from './tidy.js'
 import { addWaiting, findWaiting } from './waiting.js'
@@ -69,6 +71,8 @@ export function createFsStorage (options: FsStorageOptions): Storage {
     concatenate: async (id, parts) => concatenate(store ?? await open(), id, parts),
     addWaiting: async (partial, final) => addWaiting(store ?? await open(), partial, final),
     findWaiting: async partial => findWaiting(store ?? await open(), partial),
+    claim: async (id, duration) => claim(store ?? await open(), id, duration),
+    saveTo: async (id, path) => saveTo(store ?? await open(), id, path),
     tidy: async before => tidy(store ?? await open(), before),
     async * list () { yield * list(store ?? await open()) },
     async close () {

@@ -9,6 +9,8 @@ export interface Paths {
   data(id: string): string
   /** The small record beside them. */
   record(id: string): string
+  /** The lease of the worker that holds it. */
+  claim(id: string): string
   /** The folder that names the final uploads which wait for this one. */
   waiting(id: string): string
   /** A name that no other process uses, for a file that is renamed when it is whole. */
@@ -20,6 +22,7 @@ export function createPaths (directory: string): Paths {
     directory,
     data: id => join(directory, id),
     record: id => join(directory, id + RECORD),
+    claim: id => join(directory, id + CLAIM),
     waiting: id => join(directory, id + WAITING),
     temporary: id => join(directory, `${id}.${randomBytes(6).toString('hex')}.tmp`)
   }
@@ -37,5 +40,6 @@ export function getOwnerId (name: string): string | null {
 }
 
 const RECORD = '.json'
+const CLAIM = '.claim'
 const WAITING = '.waiting'
-const OWN = /(?:\.json|\.waiting|\.[0-9a-f]{12}\.tmp)$/
+const OWN = /(?:\.json|\.claim|\.waiting|\.[0-9a-f]{12}\.tmp)$/

@@ -12,6 +12,8 @@ export interface UploadRecord {
   readonly hold: number | null
   /** The hooks behind the completion have run. */
   readonly finished: boolean
+  /** A worker is done with it. */
+  readonly processed: boolean
 }
 
 const VERSION = 1
@@ -23,13 +25,13 @@ export function serializeRecord ({ upload, ...marks }: UploadRecord): string {
 /** `null` for anything but a whole record of this id: a file that was being written when its process died is none. */
 export function parseRecord (id: string, text: string): UploadRecord | null {
   if (!text.endsWith('\n')) return null
-  const { version, marked, hold, finished, createdAt, expiresAt, ...rest } = JSON.parse(text)
+  const { version, marked, hold, finished, processed, createdAt, expiresAt, ...rest } = JSON.parse(text)
   if (version !== VERSION || rest.id !== id) return null
-  return { marked, hold, finished, upload: { ...rest, createdAt: new Date(createdAt), expiresAt: expiresAt && new Date(expiresAt) } }
+  return { marked, hold, finished, processed, upload: { ...rest, createdAt: new Date(createdAt), expiresAt: expiresAt && new Date(expiresAt) } }
 }
 
 /** @param offset bytes that are durable */
-export function toUpload ({ upload, marked, finished }: UploadRecord, offset: number, modifiedAt: Date): Upload {
+export function toUpload ({ upload, marked, finished, processed }: UploadRecord, offset: number, modifiedAt: Date): Upload {
   const complete = marked || (offset === upload.length && upload.completes === 'at-length')
-  return { ...upload, offset, complete, finished, modifiedAt }
+  return { ...upload, offset, complete, finished, processed, modifiedAt }
 }

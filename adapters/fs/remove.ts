@@ -8,6 +8,7 @@ export async function remove (store: Store, id: string): Promise<void> {
   await uploads.drop(id)
   await files.remove(paths.record(id))
   await files.remove(paths.data(id))
+  await files.remove(paths.claim(id))
   if (upload?.record.upload.partial) await removeWaiting(store, id)
   await directory.sync()
 }

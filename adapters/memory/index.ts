@@ -7,12 +7,14 @@ interface Entry {
   readonly bytes: Buffer
   readonly marked: boolean
   readonly finished: boolean
+  readonly processed: boolean
   readonly modifiedAt: Date
 }
 
 /** Keeps uploads in memory until the process ends: the contract in its shortest form, for tests and examples. */
 export function createMemoryStorage (): Storage {
   const entries = new Map<string, Entry>()
+  const leases = new Map<string, { until: number }>()
   const waiting = new Map<string, Set<string>>()
 
   const get = (id: string): Entry => {
@@ -24,7 +26,7 @@ export function createMemoryStorage (): Storage {
   return {
     async create (record) {
       if (entries.has(record.id)) throw new UploadExists('There is an upload of that id')
-      entries.set(record.id, { record, bytes: Buffer.alloc(0), marked: false, finished: false, modifiedAt: record.createdAt })
+      entries.set(record.id, { record, bytes: Buffer.alloc(0), marked: false, finished: false, processed: false, modifiedAt: record.createdAt })
     },
 
     async find (id) {
@@ -66,8 +68,8 @@ export function createMemoryStorage (): Storage {
       if (!entry) return null
       const changes = change(toUpload(entry))
       if (changes) {
-        const { finished = entry.finished, ...rest } = changes
-        entries.set(id, { ...entry, finished, record: { ...entry.record, ...rest } })
+        const { finished = entry.finished, processed = entry.processed, ...rest } = changes
+        entries.set(id, { ...entry, finished, processed, record: { ...entry.record, ...rest } })
       }
       return toUpload(get(id))
     },
@@ -92,13 +94,28 @@ export function createMemoryStorage (): Storage {
       return [...waiting.get(partial) ?? []]
     },
 
+    async claim (id, duration) {
+      if ((leases.get(id)?.until ?? 0) > Date.now()) return null
+      const lease = { until: Date.now() + duration }
+      leases.set(id, lease)
+      return {
+        async renew () {
+          lease.until = Date.now() + duration
+          return leases.get(id) === lease
+        },
+        async release () {
+          if (leases.get(id) === lease) leases.delete(id)
+        }
+      }
+    },
+
     async * list () {
       for (const entry of entries.values()) yield toUpload(entry)
     }
   }
 }
 
-function toUpload ({ record, bytes, marked, finished, modifiedAt }: Entry): Upload {
+function toUpload ({ record, bytes, marked, finished, processed, modifiedAt }: Entry): Upload {
   const extent = { length: record.length, offset: bytes.length }
-  return { ...record, ...extent, complete: marked || (isFull(extent) && record.completes === 'at-length'), finished, modifiedAt }
+  return { ...record, ...extent, complete: marked || (isFull(extent) && record.completes === 'at-length'), finished, processed, modifiedAt }
 }

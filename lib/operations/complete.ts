@@ -26,6 +26,7 @@ export async function completeIfDue (context: Context, upload: Upload, cause: Ca
   const decisions = upload.partial ? [] : await context.hooks.runPre('preFinish', cause.log, cause.request, upload)
   await context.storage.complete(upload.id)
   const { upload: complete } = await finishIfDue(context, { ...upload, complete: true }, cause)
+  context.arrivals.notify()
   return { upload: complete, decision: mergeDecisions(decisions) }
 }
 

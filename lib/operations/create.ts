@@ -57,7 +57,7 @@ function checkId (draft: NewUpload): NewUpload {
 
 async function store (context: Context, draft: NewUpload, command: CreateCommand, exchange: Exchange, wanted: Wanted): Promise<Completion> {
   await context.storage.create(draft)
-  const upload: Upload = { ...draft, offset: 0, complete: false, finished: false, modifiedAt: draft.createdAt }
+  const upload: Upload = { ...draft, offset: 0, complete: false, finished: false, processed: false, modifiedAt: draft.createdAt }
   await context.hooks.runPost('postCreate', exchange.log, exchange.request, upload)
   if (upload.final) await waitForParts(context, upload)
   exchange.see(upload)

@@ -1,0 +1,84 @@
+import { link, open, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import type { Lease } from '../../lib/storage.js'
+import { isCode, nullIfMissing } from './files.js'
+import type { Store } from './store.js'
+
+/**
+ * A lease is a file `<id>.claim` that appears under its name with its content (a hard link), so that one process wins. It lasts
+ * until its time of modification plus the duration that it holds.
+ */
+export async function claim (store: Store, id: string, duration: number): Promise<Lease | null> {
+  const path = store.paths.claim(id)
+  const lease = await create(store, id, path, duration)
+  if (lease !== null || !await clearExpired(store, id, path)) return lease
+  return create(store, id, path, duration)
+}
+
+async function create (store: Store, id: string, path: string, duration: number): Promise<Lease | null> {
+  const temporary = store.paths.temporary(id)
+  const file = await open(temporary, 'wx')
+  try {
+    await file.writeFile(JSON.stringify({ duration }))
+    await link(temporary, path)
+  } catch (error) {
+    await file.close()
+    if (isCode(error, 'EEXIST')) return null
+    throw error
+  } finally {
+    await rm(temporary, { force: true })
+  }
+  return createLease(store, id, path, file)
+}
+
+function createLease (store: Store, id: string, path: string, file: FileHandle): Lease {
+  return {
+    async renew () {
+      const now = new Date()
+      // On the descriptor, not on the name: if the lease was taken over, the new one is not touched.
+      await file.utimes(now, now)
+      return isSame(path, file)
+    },
+    async release () {
+      try {
+        if (await isSame(path, file)) await takeAway(store, id, path, async taken => isSame(taken, file))
+      } finally {
+        await file.close()
+      }
+    }
+  }
+}
+
+async function isSame (path: string, file: FileHandle): Promise<boolean> {
+  const found = await stat(path).catch(nullIfMissing)
+  return found !== null && found.ino === (await file.stat()).ino
+}
+
+/** Whether there is no lease any more, or none that lasts. */
+async function clearExpired (store: Store, id: string, path: string): Promise<boolean> {
+  if (!await isExpired(path)) return false
+  await takeAway(store, id, path, isExpired)
+  return true
+}
+
+async function isExpired (path: string): Promise<boolean> {
+  const text = await readFile(path, 'utf8').catch(nullIfMissing)
+  const found = await stat(path).catch(nullIfMissing)
+  return text === null || found === null || found.mtimeMs + JSON.parse(text).duration < Date.now()
+}
+
+/** Removes what has this name, if it still is what the caller saw: it is looked at under a name of its own, and put back if not. */
+async function takeAway ({ paths }: Store, id: string, path: string, mayGo: (taken: string) => Promise<boolean>): Promise<void> {
+  const taken = paths.temporary(id)
+  try {
+    await rename(path, taken)
+  } catch (error) {
+    nullIfMissing(error)
+    return
+  }
+  if (!await mayGo(taken)) await link(taken, path).catch(ignoreIfPresent)
+  await rm(taken, { force: true })
+}
+
+function ignoreIfPresent (error: unknown): void {
+  if (!isCode(error, 'EEXIST')) throw error
+}

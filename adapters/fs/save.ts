@@ -1,0 +1,40 @@
+import { constants, copyFile, link, open, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import { isCode } from './files.js'
+import type { Store } from './store.js'
+
+/**
+ * Gives the bytes of a complete upload a second name, at once and without copying where both are on one file system that has hard links, and
+ * copies them where not. What was at `path` is replaced whole.
+ */
+export async function saveTo ({ paths }: Store, id: string, path: string): Promise<void> {
+  const temporary = join(dirname(path), `.${randomBytes(6).toString('hex')}.tmp`)
+  try {
+    await linkOrCopy(paths.data(id), temporary)
+    await rename(temporary, path)
+  } finally {
+    await rm(temporary, { force: true })
+  }
+  await syncPath(dirname(path))
+}
+
+async function linkOrCopy (from: string, to: string): Promise<void> {
+  try {
+    await link(from, to)
+  } catch (error) {
+    if (!isCode(error, 'EXDEV', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'ENOSYS')) throw error
+    await copyFile(from, to, constants.COPYFILE_FICLONE)
+    await syncPath(to)
+  }
+}
+
+async function syncPath (path: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const file = await open(path, 'r')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,104 @@
+import { randomBytes } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { open, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { Context } from './context.js'
+import { TUS_ERR_CLAIM_LOST } from './errors.js'
+import type { Log } from './log.js'
+import { terminate } from './operations/terminate.js'
+import type { Lease } from './storage.js'
+import type { Upload } from './upload.js'
+
+/** A complete upload that this worker holds, and no other that lives. */
+export interface Claim extends AsyncDisposable {
+  readonly upload: Upload
+  /** Aborts when the lease is lost, because this process could not renew it in time: another worker may have the upload then. */
+  readonly signal: AbortSignal
+  /** The bytes, from `start` to `end`, both included and counted from 0. Default: the whole. */
+  createReadStream(range?: { start?: number, end?: number }): Readable
+  /**
+   * Puts the bytes at a path of the local file system, whole or not at all, and replaces what was there. On a filesystem storage of the same
+   * device this is a second name for the file: nothing is copied, and `done({ remove: true })` makes it a move.
+   */
+  saveTo(path: string): Promise<void>
+  /**
+   * Ends the work on this upload: no worker gets it again. With `remove`, the upload is removed, with the hooks.
+   *
+   * @throws TUS_ERR_CLAIM_LOST if the lease was lost; the upload is then left to whoever has it
+   */
+  done(options?: { remove?: boolean }): Promise<void>
+  /** Gives the upload back: another worker gets it. Nothing happens after `done`. */
+  release(): Promise<void>
+}
+
+export interface ClaimParts {
+  readonly context: Context
+  readonly upload: Upload
+  readonly lease: Lease
+  /** In ms. The lease is renewed three times as often. */
+  readonly duration: number
+  readonly log: Log
+  readonly createReadStream: (range?: { start?: number, end?: number }) => Readable
+}
+
+export function createClaim ({ context, upload, lease, duration, log, createReadStream }: ClaimParts): Claim {
+  const { id } = upload
+  const lost = new AbortController()
+  let settled = false
+
+  const renew = async () => {
+    try {
+      if (!settled && !await lease.renew()) lost.abort(TUS_ERR_CLAIM_LOST())
+    } catch (error) {
+      // The next try may succeed before the lease ends; if not, another worker takes over.
+      log.warn({ err: error, id }, 'a lease could not be renewed')
+    }
+  }
+  const timer = setInterval(renew, duration / 3)
+  timer.unref()
+
+  const settle = async (work: () => Promise<void>) => {
+    if (settled) return
+    settled = true
+    clearInterval(timer)
+    try {
+      await work()
+    } finally {
+      await lease.release()
+    }
+  }
+  const release = () => settle(async () => {})
+
+  return {
+    upload,
+    signal: lost.signal,
+    createReadStream,
+    saveTo: path => context.storage.saveTo ? context.storage.saveTo(id, path) : save(createReadStream(), path),
+    done: ({ remove = false } = {}) => settle(async () => {
+      if (!await lease.renew()) throw TUS_ERR_CLAIM_LOST()
+      if (remove) await terminate(context, id, { request: null, log })
+      else await markProcessed(context, id)
+    }),
+    release,
+    [Symbol.asyncDispose]: release
+  }
+}
+
+async function markProcessed ({ locker, storage, options }: Context, id: string): Promise<void> {
+  await locker.withLock(id, options.lockTimeout, () => storage.update(id, () => ({ processed: true })))
+}
+
+/** For storages that can't do it better. */
+async function save (bytes: Readable, path: string): Promise<void> {
+  const temporary = join(dirname(path), `.${randomBytes(6).toString('hex')}.tmp`)
+  try {
+    await pipeline(bytes, createWriteStream(temporary, { flags: 'wx' }))
+    const file = await open(temporary, 'r+')
+    await file.sync().finally(() => file.close())
+    await rename(temporary, path)
+  } finally {
+    await rm(temporary, { force: true })
+  }
+}
