@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { freeBuffers } from './free-buffers.js'
 import type { UploadBody } from './storage.js'
 
 /** Why a body ended before its client had sent all of it. */
@@ -15,6 +16,8 @@ export interface BodyOptions {
   readonly stallTimeout: number
   /** Memory shared by all bodies of the process. */
   readonly budget: BodyBudget
+  /** Whether nobody else can hold what the source brings: a batch is then freed when the next one is asked for. */
+  readonly owned: boolean
 }
 
 /**
@@ -30,6 +33,7 @@ export class RequestBody implements UploadBody {
   readonly #source: Readable
   readonly #options: BodyOptions
   #chunks: Buffer[] = []
+  #handedOut: readonly Buffer[] = []
   #gathered = 0
   #received = 0
   #state: 'unopened' | 'open' | 'ended' = 'unopened'
@@ -58,6 +62,7 @@ export class RequestBody implements UploadBody {
 
   async next (wanted = DEFAULT_BATCH): Promise<readonly Buffer[] | null> {
     if (this.#state === 'unopened') this.#open()
+    this.#free()
     // A caller that comes back from a slow write takes at once what gathered meanwhile.
     while (this.#failure === null && this.#gathered === 0 && this.#state === 'open') await this.#wait(wanted)
     if (this.#failure !== null) throw this.#failure
@@ -147,6 +152,7 @@ export class RequestBody implements UploadBody {
 
   #take (): Buffer[] {
     const batch = this.#chunks
+    this.#handedOut = batch
     this.#chunks = []
     this.#gathered = 0
     if (this.#paused && this.#state === 'open') {
@@ -155,6 +161,12 @@ export class RequestBody implements UploadBody {
       this.#source.resume()
     }
     return batch
+  }
+
+  #free (): void {
+    // Another listener, of the application, may have kept the chunks.
+    if (this.#options.owned && this.#source.listenerCount('data') <= 1) freeBuffers(this.#handedOut)
+    this.#handedOut = []
   }
 
   #wait (wanted: number): Promise<void> {

@@ -133,7 +133,8 @@ function createExchange ({ options, budget, openBodies }: Context, request: Fast
     see (upload) { request.upload = upload },
     openBody (limits) {
       const source = request.body instanceof Readable ? request.body : request.raw
-      const body = new RequestBody(source, { ...limits, stallTimeout: options.stallTimeout, budget })
+      const owned = source === request.raw && limits.keep === 'prefix'
+      const body = new RequestBody(source, { ...limits, owned, stallTimeout: options.stallTimeout, budget })
       openBodies.add(body)
       if (!isClosed(reply)) {
         openBodies.beginAnswer()

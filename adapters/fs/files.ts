@@ -75,9 +75,10 @@ export class Files {
     }
   }
 
-  /** Appends a small text to an open file. */
-  writeText (fd: number, text: string) {
-    return this.#run(() => fs.writeFileSync(fd, text), () => writeFile(fd, text))
+  /** Writes a small text to the start of an open file. */
+  async writeText (fd: number, text: string): Promise<void> {
+    const bytes = Buffer.from(text)
+    await this.write(fd, [bytes], bytes.length, 0)
   }
 
   rename (from: string, to: string) {
@@ -162,7 +163,6 @@ const open = promisify(fs.open) as (path: string, flags: string, mode?: number) 
 const close = promisify(fs.close)
 const stat = promisify(fs.stat) as (path: string) => Promise<fs.Stats>
 const fstat = promisify(fs.fstat) as (fd: number) => Promise<fs.Stats>
-const writeFile = promisify(fs.writeFile) as (fd: number, text: string) => Promise<void>
 const ftruncate = promisify(fs.ftruncate)
 const fsync = promisify(fs.fsync)
 const fdatasync = promisify(fs.fdatasync)

@@ -18,8 +18,8 @@ export interface UploadRecord {
 
 const VERSION = 1
 
-export function serializeRecord ({ upload, ...marks }: UploadRecord): string {
-  return JSON.stringify({ version: VERSION, ...marks, ...upload }) + '\n'
+export function serializeRecord ({ upload, marked, hold, finished, processed }: UploadRecord): string {
+  return JSON.stringify({ version: VERSION, marked, hold, finished, processed, ...upload }) + '\n'
 }
 
 /** `null` for anything but a whole record of this id: a file that was being written when its process died is none. */

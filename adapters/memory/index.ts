@@ -39,7 +39,7 @@ export function createMemoryStorage (): Storage {
       if (bytes.length !== offset) throw new OffsetConflict(bytes.length)
       const parts: Uint8Array[] = [bytes]
       for (let batch; (batch = await body.next()) !== null;) {
-        parts.push(...batch)
+        parts.push(Buffer.concat(batch))
         onProgress?.(parts.reduce((sum, { byteLength }) => sum + byteLength, 0))
       }
       const joined = Buffer.concat(parts)

@@ -2,7 +2,7 @@ import type { Interruption, RequestBody } from '../body.js'
 import type { Context } from '../context.js'
 import { TUS_ERR_BODY_CUT, TUS_ERR_BODY_STALLED, TUS_ERR_BODY_TAKEN_OVER, TUS_ERR_SHUTTING_DOWN, TUS_ERR_UPLOAD_STOPPED, TusError } from '../errors.js'
 import type { Wanted } from '../locker.js'
-import type { Addition } from '../storage.js'
+import type { UploadBody } from '../storage.js'
 import { isFull, type Upload } from '../upload.js'
 import { VerifiedBody } from '../verified-body.js'
 import type { BodyCommand } from './commands.js'
@@ -19,13 +19,15 @@ import { Reporter } from './report.js'
  * @throws what the storage throws
  */
 export async function receive (context: Context, upload: Upload, command: BodyCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
-  const body = exchange.openBody({ declared: command.declared, ...limitBody(context, upload, exchange.request) })
+  // What is verified counts as a whole or not at all.
+  const keep = command.verification === null ? 'prefix' : 'all-or-nothing'
+  const body = exchange.openBody({ keep, declared: command.declared, ...limitBody(context, upload, exchange.request) })
   const leave = () => body.interrupt('wanted')
   if (wanted.requested) leave()
   else wanted.onRequest(leave)
   const reporter = new Reporter(context, upload, exchange, () => body.interrupt('stopped'))
   try {
-    const offset = await context.storage.append(upload.id, { offset: upload.offset, ...reporter.addition, ...verify(body, command, upload) })
+    const offset = await context.storage.append(upload.id, { offset: upload.offset, keep, ...reporter.addition, body: verify(body, command, upload) })
     const appended = { ...upload, offset, modifiedAt: new Date() }
     await reporter.end(appended)
     // A body that brought the last byte has done its work, whatever happened behind it.
@@ -44,11 +46,8 @@ export function isInterruption (error: unknown): error is TusError {
   return error instanceof TusError && INTERRUPTION_CODES.has(error.code)
 }
 
-/** What is verified counts as a whole or not at all. */
-function verify (body: RequestBody, { verification }: BodyCommand, { offset }: Upload): Pick<Addition, 'body' | 'keep'> {
-  if (verification === null) return { body, keep: 'prefix' }
-  const interrupted = (reason: Interruption) => INTERRUPTED[reason](offset)
-  return { body: new VerifiedBody(body, verification, interrupted), keep: 'all-or-nothing' }
+function verify (body: RequestBody, { verification }: BodyCommand, { offset }: Upload): UploadBody {
+  return verification === null ? body : new VerifiedBody(body, verification, reason => INTERRUPTED[reason](offset))
 }
 
 const INTERRUPTED: Readonly<Record<Interruption, (offset: number) => TusError>> = {

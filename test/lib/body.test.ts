@@ -11,6 +11,7 @@ function makeBody (source: Readable, options: Partial<BodyOptions> = {}): Reques
     overflow: () => TOO_LONG,
     stallTimeout: 10_000,
     budget: new BodyBudget(),
+    owned: false,
     ...options
   })
 }
@@ -198,4 +199,30 @@ t.test('the budget is shared by the bodies that are open', async t => {
   t.equal(budget.share, 64 * 1024, 'never less than what a socket brings at once')
   for (let count = 0; count < 101; count++) budget.leave()
   t.equal(new BodyBudget(1024 ** 3).share, 2 * 1024 * 1024, 'never more than a write needs')
+})
+
+t.test('a batch is freed when the next one is asked for, where nobody else can hold it', async t => {
+  const [large, small, slice] = [Buffer.from(new ArrayBuffer(64 * 1024)), Buffer.from('small'), Buffer.alloc(64 * 1024).subarray(1)]
+  const source = makeSource()
+  const body = makeBody(source, { owned: true })
+  const next = body.next()
+  for (const chunk of [large, small, slice]) source.push(chunk)
+  await next
+  t.equal(large.length, 64 * 1024, 'it is the caller\'s until then')
+  source.push(null)
+  t.equal(await body.next(), null)
+  t.same([large.length, small.length, slice.length], [0, 5, 64 * 1024 - 1], 'only what has its memory alone')
+})
+
+t.test('a batch stays where a listener of the application may hold it', async t => {
+  const large = Buffer.from(new ArrayBuffer(64 * 1024))
+  const source = makeSource()
+  const body = makeBody(source, { owned: true })
+  const next = body.next()
+  source.on('data', () => {})
+  source.push(large)
+  await next
+  source.push(null)
+  await body.next()
+  t.equal(large.length, 64 * 1024)
 })
