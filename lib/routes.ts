@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { RequestBody } from './body.js'
 import { closeAfterUnreadBody } from './connection.js'
@@ -133,7 +134,8 @@ function createExchange ({ options, budget, openBodies }: Context, request: Fast
     see (upload) { request.upload = upload },
     openBody (limits) {
       const source = request.body instanceof Readable ? request.body : request.raw
-      const owned = source === request.raw && limits.keep === 'prefix'
+      // Straight from Node's parser, not from `inject()` or a stream of the application, whose chunks are somebody's own.
+      const owned = source instanceof IncomingMessage && limits.keep === 'prefix'
       const body = new RequestBody(source, { ...limits, owned, stallTimeout: options.stallTimeout, budget })
       openBodies.add(body)
       if (!isClosed(reply)) {
