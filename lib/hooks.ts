@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify'
+import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { TUS_ERR_HOOK_FAILED, TUS_ERR_HOOK_INVALID, TUS_ERR_HOOK_RESULT, TUS_ERR_HOOK_UNKNOWN } from './errors.js'
 import type { Log } from './log.js'
 import type { Metadata, NewUpload, Upload } from './upload.js'
@@ -26,8 +27,8 @@ type Awaitable<Value> = Value | Promise<Value>
  * The points in the life of an upload at which an application can step in. `request` is `null` where no request is
  * the cause: the application called `app.tus`.
  *
- * A `pre…` hook that throws an error with a `statusCode` refuses the request with that status; any other throw is a 500 that
- * does not show its message. A `post…` hook that throws is logged and changes nothing.
+ * A `pre…` hook that throws an error with a `statusCode` from 400 to 599 refuses the request with that status, and with the `headers` of the
+ * error if it has some; any other throw is a 500 that does not show its message. A `post…` hook that throws is logged and changes nothing.
  */
 export interface LifecycleHooks {
   /** On HEAD, PATCH, DELETE and GET, before any byte of the body is read. Throws to refuse. */
@@ -63,10 +64,10 @@ export class StopUpload extends Error {
   override readonly name = 'StopUpload'
   readonly statusCode: number
 
-  /** @param statusCode of the response, default 400 */
+  /** @param statusCode of the response, from 400 to 599, default 400; anything else is 400 as well */
   constructor (message: string, { statusCode = 400 }: { statusCode?: number } = {}) {
     super(message)
-    this.statusCode = statusCode
+    this.statusCode = isErrorStatus(statusCode) ? statusCode : 400
   }
 }
 
@@ -107,7 +108,7 @@ export class Hooks {
     let decided = draft
     for (const hook of this.#table.preCreate) {
       try {
-        decided = { ...decided, ...checkDecision(await call(hook, [request, decided])) }
+        decided = { ...decided, ...checkDecision(await call(hook, [request, freeze(decided)])) }
       } catch (error) {
         throw asRefusal('preCreate', error, log)
       }
@@ -155,6 +156,13 @@ export class Hooks {
   }
 }
 
+/** A hook decides by what it returns: what it would change in place, the client would not be told of. */
+function freeze (draft: NewUpload): NewUpload {
+  Object.freeze(draft.metadata)
+  Object.freeze(draft.serverMetadata)
+  return Object.freeze(draft)
+}
+
 function call (hook: unknown, args: unknown[]): unknown {
   return (hook as (...args: unknown[]) => unknown)(...args)
 }
@@ -170,13 +178,14 @@ function checkDecision (result: unknown): CreateDecision {
   if (!isRecord(result)) throw fail('an object or nothing')
   const { id, metadata, serverMetadata, expiresAt } = result
   if (id !== undefined && typeof id !== 'string') throw fail('id: a string')
-  if (metadata !== undefined && !isStrings(metadata)) throw fail('metadata: an object of strings')
-  if (serverMetadata !== undefined && !isRecord(serverMetadata)) throw fail('serverMetadata: an object')
+  if (metadata !== undefined && !isMetadata(metadata)) throw fail('metadata: an object of strings, its keys without spaces and commas')
+  const notes = serverMetadata === undefined ? undefined : toJson(serverMetadata)
+  if (notes === null) throw fail('serverMetadata: an object of JSON values')
   if (expiresAt !== undefined && expiresAt !== null && !isValidDate(expiresAt)) throw fail('expiresAt: a Date or null')
   return {
     ...id !== undefined && { id },
     ...metadata !== undefined && { metadata },
-    ...serverMetadata !== undefined && { serverMetadata },
+    ...notes !== undefined && { serverMetadata: notes },
     ...expiresAt !== undefined && { expiresAt }
   }
 }
@@ -184,7 +193,7 @@ function checkDecision (result: unknown): CreateDecision {
 /** @throws TUS_ERR_HOOK_RESULT */
 function checkFinish (result: unknown): void {
   if (result === undefined || result === null) return
-  const fits = isRecord(result) && (result.headers === undefined || isStrings(result.headers)) && (result.body === undefined || typeof result.body === 'string')
+  const fits = isRecord(result) && isHeaders(result.headers) && (result.body === undefined || typeof result.body === 'string')
   if (!fits) throw TUS_ERR_HOOK_RESULT({ hook: 'preFinish', expected: '{ headers?, body? }' })
 }
 
@@ -192,8 +201,34 @@ function isRecord (value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function isStrings (value: unknown): value is Record<string, string> {
-  return isRecord(value) && Object.values(value).every(item => typeof item === 'string')
+/** Whether a protocol can tell it to a client. */
+function isMetadata (value: unknown): value is Metadata {
+  return isRecord(value) && Object.entries(value).every(([key, item]) => KEY.test(key) && typeof item === 'string')
+}
+
+/** What will be read from any storage, whatever it was; `null` if that is no object. */
+function toJson (value: unknown): Record<string, unknown> | null {
+  try {
+    const read = JSON.parse(JSON.stringify(value))
+    return isRecord(value) && isRecord(read) ? read : null
+  } catch {
+    return null
+  }
+}
+
+/** Headers that Node would send. */
+function isHeaders (value: unknown): boolean {
+  if (value === undefined) return true
+  if (!isRecord(value)) return false
+  try {
+    for (const [name, items] of Object.entries(value)) {
+      validateHeaderName(name)
+      for (const item of [items].flat()) validateHeaderValue(name, item as string)
+    }
+    return true
+  } catch {
+    return false
+  }
 }
 
 function isValidDate (value: unknown): value is Date {
@@ -206,6 +241,20 @@ function asRefusal (hook: HookName, error: unknown, log: Log): unknown {
   return TUS_ERR_HOOK_FAILED({ hook }, error)
 }
 
-function isRefusal (error: unknown): boolean {
-  return error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number'
+/** What an application throws to refuse a request. */
+export interface Refusal extends Error {
+  readonly statusCode: number
+  readonly headers?: Readonly<Record<string, string | string[]>>
 }
+
+export function isRefusal (error: unknown): error is Refusal {
+  if (!(error instanceof Error)) return false
+  const { statusCode, headers } = error as Partial<Refusal>
+  return isErrorStatus(statusCode) && isHeaders(headers)
+}
+
+function isErrorStatus (value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 400 && (value as number) <= 599
+}
+
+const KEY = /^(?:[!-+\--~\x80-\x9f\xa1-\xff])+$/

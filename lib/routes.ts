@@ -6,6 +6,7 @@ import { closeAfterUnreadBody } from './connection.js'
 import type { Context } from './context.js'
 import { TUS_ERR_METHOD_NOT_ALLOWED, TUS_ERR_UPLOAD_NOT_FOUND } from './errors.js'
 import { getExpiry } from './expiration.js'
+import { isRefusal } from './hooks.js'
 import { getIdOf, getLocation } from './location.js'
 import { append } from './operations/append.js'
 import type { Completion } from './operations/complete.js'
@@ -97,8 +98,11 @@ function send (reply: FastifyReply, { status, headers, body }: Answer, stream?: 
 function refuse ({ options }: Context, reply: FastifyReply, protocol: Protocol, offer: Offer, error: Error): never {
   const { upload } = reply.request
   const { status, headers } = protocol.encodeError(error, offer, upload && getExpiry(upload, options.expiration))
+  // A hook may have answered by itself, or Fastify for one that took too long.
+  if (reply.sent) throw error
   if (status > 0) reply.code(status)
   reply.headers(headers)
+  if (isRefusal(error)) reply.code(error.statusCode).headers(error.headers ?? {})
   throw error
 }
 
