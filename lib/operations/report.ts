@@ -45,6 +45,8 @@ export class Reporter {
   }
 
   #progress (offset: number): void {
+    // What arrives between the word of a hook and the end of the body is no news any more, and must not take the word back.
+    if (this.#stopped !== null) return
     // A hook that takes longer than the interval is not called again before it is done.
     this.#running ??= this.#report({ ...this.#upload, offset }).finally(() => { this.#running = null })
   }
