@@ -16,13 +16,14 @@ export interface Cause {
 }
 
 /**
- * Completes an upload whose bytes are all there, with the hooks around it; leaves any other as it is.
+ * Completes an upload whose bytes are all there, with the hooks around it; finishes a complete one that is not finished; leaves any other as it is.
  *
  * A completion that failed once (a hook refused, the process died) is tried again by the next request.
  * Partial uploads complete without hooks (CC-3).
  */
 export async function completeIfDue (context: Context, upload: Upload, cause: Cause): Promise<Completion> {
-  if (upload.complete || !isFull(upload)) return { upload, decision: {} }
+  if (upload.complete) return finishIfDue(context, upload, cause)
+  if (!isFull(upload)) return { upload, decision: {} }
   const decisions = upload.partial ? [] : await context.hooks.runPre('preFinish', cause.log, cause.request, upload)
   await context.storage.complete(upload.id)
   const { upload: complete } = await finishIfDue(context, { ...upload, complete: true }, cause)
