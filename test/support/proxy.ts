@@ -100,7 +100,7 @@ export class Proxy {
       if (way !== null) return
       // A server that is down, or was killed: the client sees a reset too.
       if (server.readableEnded) client.destroySoon()
-      else client.resetAndDestroy()
+      else reset(client)
     })
   }
 
@@ -115,11 +115,11 @@ export class Proxy {
         return
       case 'stall':
         server.pause()
-        client.resetAndDestroy()
+        reset(client)
         return
       case 'reset': case 'answer':
-        client.resetAndDestroy()
-        server.resetAndDestroy()
+        reset(client)
+        reset(server)
         return
       default:
         way satisfies never
@@ -145,6 +145,12 @@ export class Proxy {
     socket.on('error', () => {}) // what breaks here is meant to break
     socket.once('close', () => this.#sockets.delete(socket))
   }
+}
+
+function reset (socket: Socket): void {
+  // Node can't reset a socket while its end is on the way: the handle stays open, and the process spins when it exits.
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 function pauseUntilDrained (source: Socket, sink: Socket): void {
