@@ -29,7 +29,6 @@ function define<Facts extends ErrorFacts = None> (code: string, statusCode: numb
 // Thrown at registration
 export const TUS_ERR_OPTION_INVALID = define<{ option: string, expected: string }>('TUS_ERR_OPTION_INVALID', 500, f => `Option '${f.option}' must be ${f.expected}`)
 export const TUS_ERR_OPTION_UNKNOWN = define<{ option: string }>('TUS_ERR_OPTION_UNKNOWN', 500, f => `There is no option '${f.option}'`)
-export const TUS_ERR_CORS_PRESENT = define('TUS_ERR_CORS_PRESENT', 500, () => "@fastify/cors is registered for this scope already: leave the option 'cors' out and expose the tus headers there")
 export const TUS_ERR_HOOK_UNKNOWN = define<{ hook: string }>('TUS_ERR_HOOK_UNKNOWN', 500, f => `There is no lifecycle hook '${f.hook}'`)
 export const TUS_ERR_HOOK_INVALID = define<{ hook: string }>('TUS_ERR_HOOK_INVALID', 500, f => `The lifecycle hook '${f.hook}' must be a function`)
 

@@ -1,10 +1,8 @@
-import cors from '@fastify/cors'
 import type { FastifyInstance } from 'fastify'
 import { createFsStorage } from '../adapters/fs/index.js'
 import { createApi, type TusApi } from './api.js'
 import { createContext } from './context.js'
-import { getCorsOptions } from './cors.js'
-import { TUS_ERR_CORS_PRESENT } from './errors.js'
+import { registerCors } from './cors.js'
 import { answerExpectContinue } from './expect-continue.js'
 import { resolveOptions, type TusOptions } from './options.js'
 import { registerRoutes } from './routes.js'
@@ -41,10 +39,7 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
   answerExpectContinue(app)
 
   await app.register(async scope => {
-    if (options.cors !== false) {
-      if (scope.hasRequestDecorator('corsPreflightEnabled')) throw TUS_ERR_CORS_PRESENT()
-      await scope.register(cors, getCorsOptions(options.cors))
-    }
+    if (options.cors !== false) await registerCors(scope, options.cors)
     registerRoutes(scope, context)
   }, { prefix: options.prefix })
 }

@@ -1,4 +1,3 @@
-import cors from '@fastify/cors'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { readdir } from 'node:fs/promises'
 import t, { type Test } from 'tap'
@@ -178,51 +177,6 @@ t.test('constraints in routeOptions let two hosts share a path', async t => {
   for (const [host, size] of [['a.example', '1'], ['b.example', '2']] as const) {
     t.equal((await app.inject({ method: 'OPTIONS', url: '/files', headers: { host } })).headers['tus-max-size'], size)
   }
-})
-
-t.test('cors', async t => {
-  const origin = 'https://app.example.org'
-  const { app } = await makeApp(t, { cors: { origin, maxAge: 600 } })
-  app.get('/elsewhere', async () => 'x')
-  const url = await createComplete(app, 'hello')
-
-  await t.test('answers a preflight on both routes', async t => {
-    for (const path of ['/files', url]) {
-      const { statusCode, headers } = await app.inject({ method: 'OPTIONS', url: path, headers: { origin, 'access-control-request-method': 'PATCH', 'access-control-request-headers': 'tus-resumable,upload-offset' } })
-      t.equal(statusCode, 204)
-      t.equal(headers['access-control-allow-origin'], origin)
-      t.equal(headers['access-control-max-age'], '600', 'what the application says wins')
-      for (const method of ['POST', 'HEAD', 'PATCH', 'DELETE', 'GET']) t.match(headers['access-control-allow-methods'], method)
-      for (const name of ['Tus-Resumable', 'Upload-Length', 'Upload-Metadata', 'Upload-Offset', 'Upload-Defer-Length', 'X-HTTP-Method-Override', 'Content-Type']) t.match(headers['access-control-allow-headers'], name)
-    }
-  })
-
-  await t.test('leaves discovery without an origin to tus', async t => {
-    t.match(await app.inject({ method: 'OPTIONS', url: '/files' }), { statusCode: 204, headers: { 'tus-version': '1.0.0' } })
-    t.match((await app.inject({ method: 'OPTIONS', url: '/files', headers: { origin } })).headers, { 'tus-version': '1.0.0', 'access-control-allow-origin': origin })
-  })
-
-  await t.test('exposes the headers, of errors too', async t => {
-    for (const response of [await app.inject({ method: 'HEAD', url, headers: { ...TUS, origin } }), await app.inject({ method: 'HEAD', url: '/files/none', headers: { ...TUS, origin } }), await app.inject({ method: 'PUT', url, headers: { origin } })]) {
-      t.equal(response.headers['access-control-allow-origin'], origin)
-      for (const name of ['Location', 'Upload-Offset', 'Upload-Length', 'Tus-Version', 'Tus-Resumable', 'Tus-Max-Size', 'Tus-Extension', 'Upload-Metadata', 'Upload-Expires', 'Tus-Checksum-Algorithm']) t.match(response.headers['access-control-expose-headers'], name)
-    }
-  })
-})
-
-t.test('cors stays below the prefix, and is off by default', async t => {
-  const app = makeBare(t)
-  app.get('/elsewhere', async () => 'x')
-  await app.register(fastifyTus, { storage: createMemoryStorage(), cors: {} })
-  t.notOk('access-control-allow-origin' in (await app.inject({ url: '/elsewhere', headers: { origin: 'https://a' } })).headers)
-  const { app: plain } = await makeApp(t)
-  t.notOk('access-control-allow-origin' in (await plain.inject({ method: 'OPTIONS', url: '/files', headers: { origin: 'https://a' } })).headers)
-})
-
-t.test('cors beside that of the application is an error that says what to do', async t => {
-  const app = makeBare(t)
-  await app.register(cors)
-  await t.rejects(async () => await app.register(fastifyTus, { storage: createMemoryStorage(), cors: {} }), { code: 'TUS_ERR_CORS_PRESENT' })
 })
 
 t.test('app.tus', async t => {
