@@ -31,8 +31,8 @@ export interface Storage {
    * every byte below it is durable then.
    *
    * Reads the body to its end, batch by batch. A body that *ends* early is no error, whatever the cause: all that it
-   * brought is kept. A body that *throws* is undone as far as the offset is concerned: the upload stays at `offset`, and the error is
-   * passed on. Where the storage itself fails (a full disk), `keep` decides: with `prefix`, what was stored before stays and
+   * brought is kept. A body that *throws* is undone as far as the offset is concerned: the upload stays at `offset`, or where `onProgress` was
+   * told last, and the error is passed on. Where the storage itself fails (a full disk), `keep` decides: with `prefix`, what was stored before stays and
    * counts; with `all-or-nothing`, nothing does, also when the process dies in the middle.
    *
    * @throws OffsetConflict if the upload is not at `offset`; the body is then untouched

@@ -16,7 +16,7 @@ export async function append (store: Store, id: string, addition: Addition): Pro
   upload.appending = true
   try {
     return await store.uploads.use(upload, async fd => {
-      await releaseHold(store, upload, fd)
+      await cutToHold(store, upload, fd)
       return addition.keep === 'prefix' ? receive(store, upload, fd, addition) : receiveWhole(store, upload, fd, addition)
     })
   } finally {
@@ -24,10 +24,15 @@ export async function append (store: Store, id: string, addition: Addition): Pro
   }
 }
 
-/** What a process that died left unverified is cut off before anything is written. */
-async function releaseHold (store: Store, upload: OpenUpload, fd: number): Promise<void> {
+/** What a process that died left unverified is cut off, durably, before anything of the file is counted or written. */
+export async function cutToHold (store: Store, upload: OpenUpload, fd: number): Promise<void> {
   if (upload.record.hold === null) return
   await store.files.truncate(fd, upload.record.hold)
+  await store.files.sync(fd)
+  await releaseHold(store, upload)
+}
+
+async function releaseHold (store: Store, upload: OpenUpload): Promise<void> {
   await replaceRecord(store, upload, { ...upload.record, hold: null })
 }
 
@@ -42,12 +47,16 @@ async function receiveWhole (store: Store, upload: OpenUpload, fd: number, addit
   if (second === null) return receive(store, upload, fd, { ...addition, body })
   await replaceRecord(store, upload, { ...upload.record, hold: addition.offset })
   try {
-    return await receive(store, upload, fd, { ...addition, body })
-  } finally {
-    // What could not be cut off stays behind its hold.
-    if (upload.cutAt === null) await replaceRecord(store, upload, { ...upload.record, hold: null })
+    return await receive(store, upload, fd, { ...addition, body }, () => releaseHold(store, upload))
+  } catch (error) {
+    // What could not be cut off stays behind its hold: the next append tries again.
+    if (upload.cutAt === null && upload.record.hold !== null) await cutToHold(store, upload, fd).catch(ignore)
+    throw error
   }
 }
+
+// The error that made the body worthless is the one to tell.
+function ignore (): void {}
 
 /** A body whose first batches have been read already. */
 function replay (batches: Array<readonly Uint8Array[] | null>, body: UploadBody): UploadBody {
@@ -56,17 +65,20 @@ function replay (batches: Array<readonly Uint8Array[] | null>, body: UploadBody)
   }
 }
 
-async function receive (store: Store, upload: OpenUpload, fd: number, addition: Addition): Promise<number> {
+/** @param commit makes count what was written and synced, where that takes a step of its own */
+async function receive (store: Store, upload: OpenUpload, fd: number, addition: Addition, commit = async () => {}): Promise<number> {
   const { offset, keep } = addition
   const outcome = await writeBody(store, upload, fd, addition)
   const failed = outcome.failure !== null
-  const undone = failed && (outcome.by === 'body' || keep === 'all-or-nothing')
-  const end = undone ? offset : outcome.end
+  const undone = failed && (outcome.by !== 'write' || keep === 'all-or-nothing')
+  // What was reported as durable on the way stays.
+  const end = undone ? upload.durable : outcome.end
   // A write that failed in the middle may have left bytes that were not counted.
   if (failed) await cut(store, upload, fd, end)
-  if (end > offset) await sync(store, upload, fd, offset)
+  if (end > upload.durable) await sync(store, upload, fd)
+  if (!failed) await commit()
+  if (end > offset) upload.modifiedAt = new Date()
   upload.durable = end
-  upload.modifiedAt = new Date()
   if (failed) throw asStorageError(outcome.failure)
   return end
 }
@@ -75,7 +87,7 @@ interface Outcome {
   /** Behind the last byte that is in the file for certain. */
   readonly end: number
   readonly failure: unknown
-  readonly by: 'body' | 'storage'
+  readonly by: 'body' | 'write' | 'sync'
 }
 
 async function writeBody (store: Store, upload: OpenUpload, fd: number, { offset, body, keep, onProgress, progressInterval = 1000 }: Addition): Promise<Outcome> {
@@ -84,11 +96,12 @@ async function writeBody (store: Store, upload: OpenUpload, fd: number, { offset
   let reportedAt = Date.now()
   try {
     for (let batch; (batch = await body.next(BATCH)) !== null; by = 'body') {
-      by = 'storage'
+      by = 'write'
       const size = batch.reduce((sum, { byteLength }) => sum + byteLength, 0)
       await store.files.write(fd, batch, size, end)
       end += size
       if (onProgress && keep === 'prefix' && Date.now() - reportedAt >= progressInterval) {
+        by = 'sync'
         await store.files.sync(fd)
         upload.durable = end
         reportedAt = Date.now()
@@ -102,11 +115,11 @@ async function writeBody (store: Store, upload: OpenUpload, fd: number, { offset
 }
 
 /** After a failed sync nobody knows what is on the device, and a second sync would not tell: the bytes must be sent again. */
-async function sync (store: Store, upload: OpenUpload, fd: number, offset: number): Promise<void> {
+async function sync (store: Store, upload: OpenUpload, fd: number): Promise<void> {
   try {
     await store.files.sync(fd)
   } catch (error) {
-    await cut(store, upload, fd, offset)
+    await cut(store, upload, fd, upload.durable)
     throw asStorageError(error)
   }
 }

@@ -1,5 +1,6 @@
 import { LengthConflict, UploadMissing, type UploadChange } from '../../lib/storage.js'
 import type { Upload } from '../../lib/upload.js'
+import { cutToHold } from './append.js'
 import type { OpenUpload } from './open-uploads.js'
 import { toUpload } from './record.js'
 import { replaceRecord } from './replace-record.js'
@@ -10,7 +11,9 @@ export async function setLength (store: Store, id: string, length: number): Prom
   const { record, durable } = upload
   if (record.upload.length === length) return
   if (record.upload.length !== null || length < durable) throw new LengthConflict('The upload has another length')
-  await replaceRecord(store, upload, { ...record, upload: { ...record.upload, length } })
+  // With this length the upload may be complete, and nobody looks for unverified bytes behind a complete one.
+  await store.uploads.use(upload, fd => cutToHold(store, upload, fd))
+  await replaceRecord(store, upload, { ...upload.record, upload: { ...record.upload, length } })
 }
 
 export async function complete (store: Store, id: string): Promise<void> {

@@ -34,17 +34,23 @@ export function createMemoryStorage (): Storage {
       return entry ? toUpload(entry) : null
     },
 
-    async append (id, { offset, body, onProgress }) {
+    async append (id, { offset, body, keep, onProgress, progressInterval = 1000 }) {
       const { bytes } = get(id)
       if (bytes.length !== offset) throw new OffsetConflict(bytes.length)
       const parts: Uint8Array[] = [bytes]
+      let reportedAt = Date.now()
+      const commit = () => {
+        const joined = Buffer.concat(parts)
+        if (joined.length > get(id).bytes.length) entries.set(id, { ...get(id), bytes: joined, modifiedAt: new Date() })
+        return joined.length
+      }
       for (let batch; (batch = await body.next()) !== null;) {
         parts.push(Buffer.concat(batch))
-        onProgress?.(parts.reduce((sum, { byteLength }) => sum + byteLength, 0))
+        if (!onProgress || keep !== 'prefix' || Date.now() - reportedAt < progressInterval) continue
+        reportedAt = Date.now()
+        onProgress(commit())
       }
-      const joined = Buffer.concat(parts)
-      entries.set(id, { ...get(id), bytes: joined, modifiedAt: new Date() })
-      return joined.length
+      return commit()
     },
 
     async setLength (id, length) {
