@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { UploadMissing } from '../../lib/storage.js'
+import { isCode } from './files.js'
 import type { OpenUpload } from './open-uploads.js'
 import { asStorageError, type Store } from './store.js'
 
@@ -13,7 +14,9 @@ import { asStorageError, type Store } from './store.js'
 export async function concatenate (store: Store, id: string, parts: readonly string[]): Promise<number> {
   const { files, paths, uploads, directory } = store
   if (await uploads.load(id) === null) throw new UploadMissing('There is no such upload')
-  const sources = await Promise.all(parts.map(part => loadPart(store, part)))
+  const sources: OpenUpload[] = []
+  // One after the other: each may have to be opened, and there may be more of them than descriptors.
+  for (const part of parts) sources.push(await loadPart(store, part))
   const length = sources.reduce((sum, { durable }) => sum + durable, 0)
   const temporary = paths.temporary(id)
   const fd = await files.createOrThrow(temporary)
@@ -29,7 +32,7 @@ export async function concatenate (store: Store, id: string, parts: readonly str
     await files.rename(temporary, paths.data(id))
   } catch (error) {
     await files.remove(temporary)
-    throw asStorageError(error)
+    throw isCode(error, 'ENOENT') ? new UploadMissing('A part was removed while it was copied', { cause: error }) : asStorageError(error)
   }
   await directory.sync()
   return length
@@ -48,11 +51,11 @@ async function copy ({ files }: Store, paths: readonly string[], fd: number): Pr
   for (const path of paths) position = await files.copyInto(fd, path, position)
 }
 
-/** False if there is no such command here, or if it failed. */
+/** False if there is no such command here, if it failed, or if the list is too long for a command line. */
 async function copyInKernel (paths: readonly string[], fd: number): Promise<boolean> {
   if (process.platform === 'win32') return false
-  const cat = spawn('cat', ['--', ...paths], { stdio: ['ignore', fd, 'ignore'] })
   try {
+    const cat = spawn('cat', ['--', ...paths], { stdio: ['ignore', fd, 'ignore'] })
     const [code] = await once(cat, 'exit')
     return code === 0
   } catch {
