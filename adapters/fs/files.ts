@@ -123,9 +123,12 @@ export class Files {
   }
 }
 
-/** Whether a sync on the device of `directory` takes no more than a system call, as on a memory filesystem. */
-export function measureSync (directory: string): boolean {
-  const path = `${directory}/${process.pid}-${Date.now()}.tmp`
+/**
+ * Whether a sync takes no more than a system call, as on a memory filesystem.
+ *
+ * @param path for a file to try it on, which is removed again
+ */
+export function measureSync (path: string): boolean {
   const fd = fs.openSync(path, 'wx')
   try {
     const times = [1, 2, 3].map(() => {

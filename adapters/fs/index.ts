@@ -89,9 +89,9 @@ async function openStore (options: Required<FsStorageOptions>): Promise<Store> {
   const { durability } = options
   await mkdir(options.directory, { recursive: true })
   const adaptive = options.metadataCalls === 'adaptive'
-  const files = new Files(durability, new Pace(2, adaptive), new Pace(0.5, adaptive && measureSync(options.directory)))
+  const paths = createPaths(options.directory)
+  const files = new Files(durability, new Pace(2, adaptive), new Pace(0.5, adaptive && measureSync(paths.temporary('sync'))))
   const directory = new Directory(options.directory, files)
   await directory.open()
-  const paths = createPaths(options.directory)
   return { paths, files, directory, uploads: new OpenUploads(files, paths), creating: new Set() }
 }

@@ -15,10 +15,13 @@ export async function read ({ paths }: Store, id: string, { start, end }: ByteRa
   return Readable.from([])
 }
 
+/** An upload that can't be read is told at the end, so that it keeps nobody from the others. */
 export async function * list ({ paths, uploads }: Store): AsyncIterable<Upload> {
+  const failures: unknown[] = []
   for await (const { name } of await opendir(paths.directory)) {
     const id = getRecordId(name)
-    const upload = id === null ? null : await uploads.find(id)
-    if (upload !== null) yield upload
+    const upload = id === null ? null : await uploads.find(id).catch(error => { failures.push(error) })
+    if (upload) yield upload
   }
+  if (failures.length > 0) throw new AggregateError(failures, `${failures.length} uploads can not be read`)
 }

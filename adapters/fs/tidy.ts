@@ -12,11 +12,16 @@ export async function tidy ({ paths, uploads }: Store, before: Date): Promise<nu
     const path = join(paths.directory, name)
     if (id === null || !await isOlder(path, before)) continue
     // A temporary file is remains whether its upload lives or not.
-    if (!name.endsWith('.tmp') && await uploads.find(id) !== null) continue
+    if (!name.endsWith('.tmp') && await isThere(uploads.find(id))) continue
     await rm(path, { recursive: true, force: true })
     removed++
   }
   return removed
+}
+
+/** What can't be read, whatever the reason, is not taken for remains. */
+function isThere (found: Promise<unknown>): Promise<boolean> {
+  return found.then(upload => upload !== null, () => true)
 }
 
 async function isOlder (path: string, before: Date): Promise<boolean> {

@@ -1,14 +1,26 @@
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { nullIfMissing } from './files.js'
 import type { Store } from './store.js'
 
 /** A file `<final>` in the folder `<partial>.waiting`: made without touching either upload, so no lock is needed. */
-export async function addWaiting ({ paths, directory }: Store, partial: string, final: string): Promise<void> {
+export async function addWaiting ({ files, paths, directory }: Store, partial: string, final: string): Promise<void> {
   const folder = paths.waiting(partial)
   await mkdir(folder, { recursive: true })
   await writeFile(join(folder, final), '')
+  if (files.durability === 'fsync') await syncFolder(folder)
   await directory.sync()
+}
+
+async function syncFolder (folder: string): Promise<void> {
+  // Windows can't open a folder, and needs not.
+  if (process.platform === 'win32') return
+  const file = await open(folder, 'r')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
 }
 
 export async function findWaiting ({ paths }: Store, partial: string): Promise<readonly string[]> {
