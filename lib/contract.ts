@@ -138,12 +138,90 @@ export function runStorageContract ({ test, createStorage, reopen }: StorageCont
       assert.equal(await readAll(storage, id), 'abc')
     })
 
+    for (const size of [MIB, 5 * MIB]) {
+      check(`append, keep ${keep}: a body of ${size / MIB} MiB counts as a whole when it ends, and not at all when it throws`, async storage => {
+        const { id } = await createUpload(storage, { length: 100 * MIB })
+        await append(storage, id, 0, 'abc')
+        const bytes = randomBytes(size)
+        const batches = Array.from({ length: size / MIB }, (_, index) => [bytes.subarray(index * MIB, (index + 1) * MIB)])
+        const failure = new Error('the checksum is wrong')
+        await assert.rejects(storage.append(id, { offset: 3, keep, body: makeBody(batches, failure) }), failure)
+        assert.equal((await mustFind(storage, id)).offset, 3)
+        const kept = createHash('sha256').update('abc').update(bytes).digest('hex')
+        assert.equal(await storage.append(id, { offset: 3, keep, body: makeBody(batches) }), size + 3)
+        assert.equal((await mustFind(storage, id)).offset, size + 3)
+        assert.equal(await hashOf(storage, id), kept)
+        const next = await reopen?.(storage)
+        assert.equal((await next?.find(id))?.offset ?? size + 3, size + 3)
+        await next?.close?.()
+      })
+    }
+
     check(`append, keep ${keep}: a body that ends early is kept`, async storage => {
       const { id } = await createUpload(storage, { length: 100 })
       assert.equal(await storage.append(id, { offset: 0, keep, body: makeBody([[Buffer.from('abc')]]) }), 3)
       assert.equal((await mustFind(storage, id)).offset, 3)
     })
   }
+
+  check('append, keep all-or-nothing: find counts nothing of it before all of it is durable', async storage => {
+    const { id } = await createUpload(storage, { length: 6 * MIB + 3 })
+    await append(storage, id, 0, 'abc')
+    const seen: Array<number | undefined> = []
+    const look = async () => {
+      seen.push((await storage.find(id))?.offset)
+      const next = await reopen?.(storage)
+      if (next) seen.push((await next.find(id))?.offset)
+      await next?.close?.()
+    }
+    const batches = Array.from({ length: 3 }, () => [randomBytes(2 * MIB)])
+    await storage.append(id, { offset: 3, keep: 'all-or-nothing', body: makeBody(batches, null, look) })
+    assert.deepEqual(new Set(seen), new Set([3]))
+    assert.equal((await mustFind(storage, id)).offset, 6 * MIB + 3)
+  })
+
+  check('append: what onProgress tells counts from then on, also if the body throws', async storage => {
+    const { id } = await createUpload(storage, { length: 100 })
+    const told: number[] = []
+    const looks: Array<Promise<void>> = []
+    const onProgress = (offset: number) => {
+      told.push(offset)
+      looks.push(mustFind(storage, id).then(found => { assert.ok(found.offset >= offset, `${found.offset} where ${offset} was told`) }))
+    }
+    const failure = new Error('too long')
+    const body = makeBody([[Buffer.from('abc')], [Buffer.from('def')], [Buffer.from('ghi')]], failure, () => pause(5))
+    await assert.rejects(storage.append(id, { offset: 0, keep: 'prefix', body, onProgress, progressInterval: 1 }), failure)
+    await Promise.all(looks)
+    const { offset } = await mustFind(storage, id)
+    assert.ok(offset >= (told.at(-1) ?? 0), `${offset} is left where ${told} was told`)
+    assert.deepEqual(told, told.toSorted((a, b) => a - b))
+    await append(storage, id, offset, 'x')
+    assert.equal(await readAll(storage, id), 'abcdefghi'.slice(0, offset) + 'x')
+  })
+
+  check('append, keep all-or-nothing: tells no progress', async storage => {
+    const { id } = await createUpload(storage, { length: 6 })
+    const told: number[] = []
+    const body = makeBody([[Buffer.from('abc')], [Buffer.from('def')]], null, () => pause(5))
+    await storage.append(id, { offset: 0, keep: 'all-or-nothing', body, onProgress: offset => told.push(offset), progressInterval: 1 })
+    assert.deepEqual(told, [])
+  })
+
+  check('append: modifiedAt is when bytes arrived last, and a body of none is not that', async storage => {
+    const { id } = await createUpload(storage, { length: 100 })
+    const created = await mustFind(storage, id)
+    await pause(20)
+    await append(storage, id, 0, 'abc')
+    const filled = await mustFind(storage, id)
+    assert.ok(filled.modifiedAt > created.modifiedAt)
+    await pause(20)
+    for (const keep of ['prefix', 'all-or-nothing'] as const) {
+      await storage.append(id, { offset: 3, keep, body: makeBody([]) })
+      await assert.rejects(storage.append(id, { offset: 3, keep, body: makeBody([], new Error('no')) }))
+    }
+    const { modifiedAt } = await mustFind(storage, id)
+    assert.ok(Math.abs(modifiedAt.getTime() - filled.modifiedAt.getTime()) < 15)
+  })
 
   check('append: find never counts a byte before it is acknowledged', async storage => {
     const { id } = await createUpload(storage, { length: 4 * MIB })
@@ -236,6 +314,22 @@ export function runStorageContract ({ test, createStorage, reopen }: StorageCont
     assert.deepEqual([found.serverMetadata, found.complete, found.offset], [{ seen: 2 }, false, 3])
   })
 
+  check('update: marks what is finished and what is processed, each by itself', async storage => {
+    const { id } = await createUpload(storage, { length: 3, completes: 'by-mark' })
+    await append(storage, id, 0, 'abc')
+    await storage.complete(id)
+    const look = async () => {
+      const { finished, processed, complete, offset } = await mustFind(storage, id)
+      return { finished, processed, complete, offset }
+    }
+    assert.deepEqual(await look(), { finished: false, processed: false, complete: true, offset: 3 })
+    assert.equal((await storage.update(id, () => ({ finished: true })))?.finished, true)
+    assert.deepEqual(await look(), { finished: true, processed: false, complete: true, offset: 3 })
+    await storage.update(id, () => ({ processed: true }))
+    assert.deepEqual(await look(), { finished: true, processed: true, complete: true, offset: 3 })
+    assert.equal(await readAll(storage, id), 'abc')
+  })
+
   check('update: leaves an upload alone where there is nothing to change', async storage => {
     const { id } = await createUpload(storage, { length: 3, serverMetadata: { a: 1 } })
     assert.deepEqual((await storage.update(id, () => null))?.serverMetadata, { a: 1 })
@@ -267,6 +361,117 @@ export function runStorageContract ({ test, createStorage, reopen }: StorageCont
       assert.equal(await readAll(storage, id, start, end), '0123456789'.slice(start, end + 1))
     }
     assert.equal(await storage.read(makeId(), { start: 0, end: 0 }), null)
+  })
+
+  check('concatenate: joins parts in their order, one several times, others empty', async storage => {
+    if (!storage.concatenate) return
+    const texts = ['Hello ', '', 'wor', 'ld']
+    const parts = await Promise.all(texts.map(text => createFilled(storage, text)))
+    const list = [3, 0, 1, 2, 3, 1, 3].map(index => parts[index]!)
+    const whole = [3, 0, 1, 2, 3, 1, 3].map(index => texts[index]!).join('')
+    const { id } = await createUpload(storage, { length: whole.length, final: true, parts: list })
+    assert.equal(await storage.concatenate(id, list), whole.length)
+    const found = await mustFind(storage, id)
+    assert.deepEqual([found.offset, found.complete, found.parts], [whole.length, true, list])
+    assert.equal(await readAll(storage, id), whole)
+    for (const [index, part] of parts.entries()) assert.equal(await readAll(storage, part), texts[index], 'a part stays as it is')
+  })
+
+  check('concatenate: is safe to call again, and an upload that completes by a mark waits for it', async storage => {
+    if (!storage.concatenate) return
+    const parts = [await createFilled(storage, 'abc'), await createFilled(storage, 'def')]
+    const { id } = await createUpload(storage, { length: 6, final: true, parts, completes: 'by-mark' })
+    await storage.concatenate(id, parts)
+    assert.equal(await storage.concatenate(id, parts), 6)
+    const found = await mustFind(storage, id)
+    assert.deepEqual([found.offset, found.complete], [6, false])
+    await storage.complete(id)
+    assert.equal((await mustFind(storage, id)).complete, true)
+    assert.equal(await readAll(storage, id), 'abcdef')
+  })
+
+  check('concatenate: parts of many bytes, and 1200 of few', async storage => {
+    if (!storage.concatenate) return
+    const large = randomBytes(3 * MIB + 1)
+    const few = await Promise.all(Array.from({ length: 1200 }, (_, index) => createFilled(storage, String(index % 10))))
+    const parts = [await createFilled(storage, large), ...few, await createFilled(storage, large)]
+    const { id } = await createUpload(storage, { length: 2 * large.length + 1200, final: true, parts })
+    const next = await reopen?.(storage) ?? storage
+    assert.equal(await next.concatenate!(id, parts), 2 * large.length + 1200)
+    if (next !== storage) await next.close?.()
+    const digits = Array.from({ length: 1200 }, (_, index) => index % 10).join('')
+    assert.equal(await hashOf(storage, id), createHash('sha256').update(large).update(digits).update(large).digest('hex'))
+  })
+
+  check('concatenate: throws if a part or the upload is not there, and leaves the upload empty', async storage => {
+    if (!storage.concatenate) return
+    const part = await createFilled(storage, 'abc')
+    const { id } = await createUpload(storage, { length: 6, final: true, parts: [part] })
+    await assert.rejects(storage.concatenate(id, [part, makeId()]), UploadMissing)
+    await assert.rejects(storage.concatenate(makeId(), [part]), UploadMissing)
+    assert.equal((await mustFind(storage, id)).offset, 0)
+    assert.equal(await readAll(storage, part), 'abc')
+  })
+
+  check('concatenate: a part that is removed meanwhile leaves a whole upload or an empty one', async storage => {
+    if (!storage.concatenate) return
+    const bytes = randomBytes(MIB)
+    for (let count = 0; count < 8; count++) {
+      const parts = await Promise.all([1, 2, 3, 4].map(() => createFilled(storage, bytes)))
+      const { id } = await createUpload(storage, { length: 4 * MIB, final: true, parts })
+      const concatenating: Promise<number> = storage.concatenate(id, parts)
+      const [concatenated] = await Promise.allSettled([concatenating, pause(count).then(() => storage.remove(parts[3]!))])
+      const { offset } = await mustFind(storage, id)
+      if (concatenated.status === 'rejected') assert.ok(concatenated.reason instanceof UploadMissing, String(concatenated.reason))
+      assert.equal(offset, concatenated.status === 'fulfilled' ? 4 * MIB : 0)
+    }
+  })
+
+  check('addWaiting: findWaiting tells every final upload once, until the partial one is removed', async storage => {
+    if (!storage.addWaiting || !storage.findWaiting) return
+    const { id } = await createUpload(storage, { length: 1, partial: true })
+    assert.deepEqual(await storage.findWaiting(id), [])
+    const finals = [makeId(), makeId()].sort()
+    for (const final of [...finals, ...finals]) await storage.addWaiting(id, final)
+    assert.deepEqual([...await storage.findWaiting(id)].sort(), finals)
+    const next = await reopen?.(storage)
+    if (next) assert.deepEqual([...await next.findWaiting!(id)].sort(), finals)
+    await next?.close?.()
+    await append(storage, id, 0, 'x')
+    assert.deepEqual([...await storage.findWaiting(id)].sort(), finals)
+    await storage.remove(id)
+    assert.deepEqual(await storage.findWaiting(id), [])
+    assert.deepEqual(await storage.findWaiting(makeId()), [])
+  })
+
+  check('tidy: takes nothing that belongs to an upload, however old', async storage => {
+    if (!storage.tidy) return
+    const parts = [await createFilled(storage, 'abc'), await createFilled(storage, 'def')]
+    const { id } = await createUpload(storage, { length: 6, final: true, parts })
+    const { id: waiting } = await createUpload(storage, { length: 3, partial: true })
+    await append(storage, waiting, 0, 'ab')
+    await storage.addWaiting?.(waiting, id)
+    await storage.concatenate?.(id, parts)
+    await storage.tidy(new Date(Date.now() + 60_000))
+    if (storage.concatenate) assert.equal(await readAll(storage, id), 'abcdef')
+    assert.equal(await readAll(storage, parts[0]!), 'abc')
+    assert.equal((await mustFind(storage, waiting)).offset, 2)
+    if (storage.addWaiting) assert.deepEqual(await storage.findWaiting?.(waiting), [id])
+    assert.equal(await append(storage, waiting, 2, 'c'), 3)
+  })
+
+  check('list: bears that uploads are removed and created meanwhile', async storage => {
+    if (!storage.list) return
+    const stays = await createFilled(storage, 'stays')
+    const ids = await Promise.all(Array.from({ length: 60 }, () => createFilled(storage, 'goes')))
+    const listed: string[] = []
+    for await (const { id } of storage.list()) {
+      listed.push(id)
+      await Promise.all(ids.splice(0, 7).map(id => storage.remove(id)))
+      if (listed.length < 5) await createFilled(storage, 'new')
+    }
+    assert.equal(listed.filter(id => id === stays).length, 1)
+    assert.equal(new Set(listed).size, listed.length)
   })
 
   check('list: tells of every upload', async storage => {
@@ -422,6 +627,14 @@ async function createUpload (storage: Storage, given: Partial<NewUpload>): Promi
   return upload
 }
 
+/** A complete partial upload; its id. */
+async function createFilled (storage: Storage, content: string | Buffer): Promise<string> {
+  const bytes = Buffer.from(content)
+  const { id } = await createUpload(storage, { length: bytes.length, partial: true })
+  await storage.append(id, { offset: 0, keep: 'prefix', body: makeBody([[bytes]]) })
+  return id
+}
+
 async function mustFind (storage: Storage, id: string) {
   const upload = await storage.find(id)
   assert.ok(upload, 'the upload is there')
@@ -469,6 +682,10 @@ function plain (value: unknown): unknown {
 
 function tick (): Promise<void> {
   return new Promise(resolve => { setImmediate(resolve) })
+}
+
+function pause (milliseconds: number): Promise<void> {
+  return new Promise(resolve => { setTimeout(resolve, milliseconds) })
 }
 
 function once (wanted: Wanted): Promise<void> {

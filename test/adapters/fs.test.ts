@@ -222,3 +222,37 @@ t.test('Directory: one sync serves everybody who waits for it', async t => {
   await directory.close()
   await directory.close()
 })
+
+t.test('an upload that can not be read keeps nobody from the others, and its bytes stay', async t => {
+  const { storage, directory } = await makeStorage(t)
+  for (const id of ['a', 'b', 'c']) await storage.create(makeUpload({ id }))
+  await append(storage, 'b', 0, 'hello')
+  await writeFile(join(directory, 'b.json'), '{"version":1,"id":"b"\n')
+  const listed: string[] = []
+  await t.rejects(async () => { for await (const { id } of storage.list!()) listed.push(id) }, { errors: [SyntaxError] })
+  t.same(listed.sort(), ['a', 'c'])
+  t.equal(await storage.tidy!(new Date(Date.now() + 60_000)), 0)
+  t.equal(await readFile(join(directory, 'b'), 'utf8'), 'hello')
+})
+
+t.test('concatenates more parts than fit on a command line', async t => {
+  const { storage, directory } = await makeStorage(t, { durability: 'none' })
+  await storage.create(makeUpload({ id: 'x'.repeat(128), length: 1 }))
+  await append(storage, 'x'.repeat(128), 0, 'x')
+  const parts = Array(20_000).fill('x'.repeat(128))
+  await storage.create(makeUpload({ id: 'final', length: parts.length, final: true }))
+  t.equal(await storage.concatenate!('final', parts), parts.length)
+  t.equal(await readFile(join(directory, 'final'), 'utf8'), 'x'.repeat(parts.length))
+})
+
+t.test('concatenates where there is no cat', async t => {
+  const { storage, directory } = await makeStorage(t)
+  const { PATH } = process.env
+  process.env.PATH = directory
+  t.teardown(() => { process.env.PATH = PATH })
+  await storage.create(makeUpload({ id: 'part', length: 3 }))
+  await append(storage, 'part', 0, 'abc')
+  await storage.create(makeUpload({ id: 'final', length: 6, final: true }))
+  t.equal(await storage.concatenate!('final', ['part', 'part']), 6)
+  t.equal(await readFile(join(directory, 'final'), 'utf8'), 'abcabc')
+})
