@@ -86,6 +86,30 @@ t.test('README: the options are those of the code', async t => {
   t.same([...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name!).sort(), declared.sort())
 })
 
+t.test('docs/hooks.md: every example is a file of example/, which test/example.test.ts runs', async t => {
+  const page = await readFile('docs/hooks.md', 'utf8')
+  const tests = await readFile('test/example.test.ts', 'utf8')
+  const quoted = [...page.matchAll(/^```(\w+) ?(\S*)\n([\s\S]*?)^```$/gm)].filter(([, language]) => language !== 'text')
+  t.same(quoted.map(([, , name]) => name), ['authorise', 'quota', 'scan', 'move', 'webhook'].map(name => `example/${name}.mjs`))
+  for (const [, , name, code] of quoted) t.equal(code, await readFile(name!, 'utf8'), name!)
+  const app = await readFile('example/app.mjs', 'utf8')
+  for (const [, , name] of quoted) {
+    const base = name!.slice('example/'.length, -'.mjs'.length)
+    t.ok(tests.includes(`load('${base}')`) || app.includes(`./${base}.mjs`), `${base} is run`)
+  }
+})
+
+t.test('docs/hooks.md: names every hook', async t => {
+  const page = await readFile('docs/hooks.md', 'utf8')
+  const source = await readFile('lib/hooks.ts', 'utf8')
+  const names = [...source.slice(source.indexOf('interface LifecycleHooks'), source.indexOf('export type HookRequest')).matchAll(/^ {2}(\w+) \(/gm)].map(([, name]) => name!)
+  t.equal(names.length, 10)
+  for (const name of names) {
+    t.match(page, name)
+    t.match(readme, new RegExp(`\\| .*\`${name}\\(`), `${name} is in the README`)
+  }
+})
+
 t.test('docs/errors.md: names every error, with its status, and no other', async t => {
   const page = await readFile('docs/errors.md', 'utf8')
   const listed = [...page.matchAll(/^\| `(TUS_ERR_\w+)` \|/gm)].map(([, code]) => code!)
@@ -97,7 +121,7 @@ t.test('docs/errors.md: names every error, with its status, and no other', async
 })
 
 t.test('the docs link to files that are there', async t => {
-  for (const [from, text] of [['README.md', readme], ['docs/errors.md', await readFile('docs/errors.md', 'utf8')]] as const) {
+  for (const [from, text] of [['README.md', readme] as const, ...await Promise.all(['errors', 'hooks', 'architecture'].map(async name => [`docs/${name}.md`, await readFile(`docs/${name}.md`, 'utf8')] as const))]) {
     for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
       await t.resolves(readFile(join(from, '..', target!)), `${from}: ${target}`)
     }
