@@ -16,6 +16,8 @@ export interface Context {
   readonly hooks: Hooks
   readonly budget: BodyBudget
   readonly openBodies: OpenBodies
+  /** The ids of the uploads that receive a body in this process. */
+  readonly receiving: Set<string>
   readonly arrivals: Arrivals
   readonly background: Background
   readonly expiredIds: ExpiredIds
@@ -30,6 +32,7 @@ export function createContext (wanted: ResolvedOptions, storage: Storage): Conte
     hooks: new Hooks(),
     budget: new BodyBudget(),
     openBodies: new OpenBodies(),
+    receiving: new Set(),
     arrivals: new Arrivals(),
     background: new Background(),
     expiredIds: new ExpiredIds()

@@ -1,4 +1,4 @@
-import type { Upload } from './upload.js'
+import { isFull, type Upload } from './upload.js'
 
 /** How long uploads stay, in ms; `null` is for ever. */
 export interface Expiration {
@@ -8,9 +8,14 @@ export interface Expiration {
   readonly complete: number | null
 }
 
-/** When an upload expires as things are now; `null` if it does not. What the application decided for this one comes first. */
-export function getExpiry ({ expiresAt, complete, partial, modifiedAt }: Upload, expiration: Expiration | null): Date | null {
-  if (expiration === null) return null
+/**
+ * When an upload expires as things are now; `null` if it does not. What the application decided for this one comes first.
+ *
+ * One that is all there and only waits for its completion to be tried again never does: a file is not thrown away for that.
+ */
+export function getExpiry (upload: Upload, expiration: Expiration | null): Date | null {
+  const { expiresAt, complete, partial, modifiedAt } = upload
+  if (expiration === null || (!complete && isFull(upload))) return null
   if (expiresAt !== null) return expiresAt
   const age = complete && !partial ? expiration.complete : expiration.incomplete
   return age === null ? null : new Date(modifiedAt.getTime() + age)

@@ -1,11 +1,12 @@
 import type { Context } from '../context.js'
 import { TUS_ERR_LENGTH_MISMATCH, TUS_ERR_OFFSET_MISMATCH, TUS_ERR_UPLOAD_FINAL } from '../errors.js'
+import { LockTimeout } from '../locker.js'
 import type { Upload } from '../upload.js'
 import type { AppendCommand } from './commands.js'
 import { completeIfDue, respectHooks, type Completion } from './complete.js'
 import { completeWaiting } from './concatenate.js'
 import type { Exchange } from './exchange.js'
-import { checkAccess, findFor } from './find.js'
+import { checkAccess, find, findFor } from './find.js'
 import { checkBody, checkLength } from './limits.js'
 import { receive } from './receive.js'
 
@@ -23,6 +24,10 @@ export async function append (context: Context, id: string, command: AppendComma
     const completion = await completeIfDue(context, await receive(context, upload, command, exchange, wanted), exchange)
     completeWaiting(context, completion.upload, exchange)
     return completion
+  }).catch(async error => {
+    // "in every PATCH response if the upload is going to expire" (EX-2): in that of one that never got hold of it, too.
+    if (error instanceof LockTimeout) exchange.see(await find(context, id))
+    throw error
   })
 }
 

@@ -2,7 +2,7 @@ import type { Context } from '../context.js'
 import { TUS_ERR_UPLOAD_EXPIRED, TUS_ERR_UPLOAD_NOT_FOUND } from '../errors.js'
 import { isExpired } from '../expiration.js'
 import type { AccessAction } from '../hooks.js'
-import { isFull, type Upload } from '../upload.js'
+import type { Upload } from '../upload.js'
 import type { Exchange } from './exchange.js'
 
 /** The upload, or `null`. One that has expired is not there, unless it is asked for. */
@@ -25,9 +25,8 @@ export async function findFor (context: Context, id: string, exchange: Exchange)
   return upload
 }
 
-/** Expired, and not just waiting for its completion to be tried again: a file that is all there is never thrown away for that. */
 function hasGone ({ options }: Context, upload: Upload): boolean {
-  return isExpired(upload, options.expiration) && (upload.complete || !isFull(upload))
+  return isExpired(upload, options.expiration)
 }
 
 /**

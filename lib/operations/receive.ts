@@ -25,10 +25,12 @@ export async function receive (context: Context, upload: Upload, command: BodyCo
   const leave = () => body.interrupt('wanted')
   if (wanted.requested) leave()
   else wanted.onRequest(leave)
+  context.receiving.add(upload.id)
   const reporter = new Reporter(context, upload, exchange, () => body.interrupt('stopped'))
   try {
     const offset = await context.storage.append(upload.id, { offset: upload.offset, keep, ...reporter.addition, body: verify(body, command, upload) })
-    const appended = { ...upload, offset, modifiedAt: new Date() }
+    const appended = offset > upload.offset ? { ...upload, offset, modifiedAt: new Date() } : upload
+    exchange.see(appended)
     await reporter.end(appended)
     // A body that brought the last byte has done its work, whatever happened behind it.
     if (body.interruption !== null && !isFull(appended)) throw INTERRUPTED[body.interruption](offset)
@@ -37,6 +39,7 @@ export async function receive (context: Context, upload: Upload, command: BodyCo
     await context.hooks.runPost('postFail', exchange.log, exchange.request, upload, error as Error)
     throw error
   } finally {
+    context.receiving.delete(upload.id)
     context.openBodies.delete(body)
   }
 }

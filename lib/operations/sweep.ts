@@ -22,20 +22,27 @@ export interface SweepCounts {
  */
 export async function sweep (context: Context, log: Log): Promise<SweepCounts> {
   const counts = { expired: 0, finished: 0, failed: 0, tidied: 0 }
-  for await (const upload of context.storage.list?.() ?? []) {
-    try {
-      const done = await sweepOne(context, upload, log)
-      if (done !== null) counts[done]++
-    } catch (error) {
-      log.error({ err: error, id: upload.id }, 'an upload could not be swept')
-      counts.failed++
+  try {
+    for await (const upload of context.storage.list?.() ?? []) {
+      try {
+        const done = await sweepOne(context, upload, log)
+        if (done !== null) counts[done]++
+      } catch (error) {
+        log.error({ err: error, id: upload.id }, 'an upload could not be swept')
+        counts.failed++
+      }
     }
+  } catch (error) {
+    log.error({ err: error }, 'not all uploads could be listed')
+    counts.failed++
   }
   counts.tidied = await context.storage.tidy?.(new Date(Date.now() - REMAINS_AFTER)) ?? 0
   return counts
 }
 
 async function sweepOne (context: Context, upload: Upload, log: Log): Promise<'expired' | 'finished' | null> {
+  // Who asks for an upload makes the request that fills it leave: there is nothing to sweep as long as bytes arrive.
+  if (context.receiving.has(upload.id)) return null
   if (isDue(upload)) return finish(context, upload.id, log)
   return isExpired(upload, context.options.expiration) ? expire(context, upload.id, log) : null
 }
