@@ -71,6 +71,8 @@ export interface ResolvedOptions {
   readonly maxSize: (request: FastifyRequest) => number
   /** What every upload is limited to, in bytes, if that does not depend on the request. */
   readonly announcedMaxSize: number | null
+  /** Whether a function of the application decides on `maxSize`, for each request. */
+  readonly hasOwnMaxSize: boolean
   readonly maxAppendSize: number
   readonly maxMetadataSize: number
   readonly extensions: ReadonlySet<Extension>
@@ -105,6 +107,7 @@ export function resolveOptions (options: TusOptions): ResolvedOptions {
     storage: options.storage ?? null,
     maxSize: typeof maxSize === 'function' ? request => checkMaxSize(maxSize(request)) : () => maxSize ?? Infinity,
     announcedMaxSize: typeof maxSize === 'function' ? null : maxSize,
+    hasOwnMaxSize: typeof maxSize === 'function',
     maxAppendSize: options.maxAppendSize ?? Infinity,
     maxMetadataSize: options.maxMetadataSize ?? 4096,
     extensions: resolveExtensions(options.extensions ?? EXTENSIONS),

@@ -1,6 +1,6 @@
 import type { Context } from '../context.js'
 import {
-  TUS_ERR_CONCAT_PART_NOT_FOUND, TUS_ERR_CONCAT_PART_NOT_PARTIAL, TUS_ERR_CONCAT_PART_UNFINISHED
+  TUS_ERR_CONCAT_PART_NOT_FOUND, TUS_ERR_CONCAT_PART_NOT_PARTIAL, TUS_ERR_CONCAT_PART_UNFINISHED, TUS_ERR_UPLOAD_TOO_LARGE
 } from '../errors.js'
 import { isFull, type NewUpload, type Upload } from '../upload.js'
 import { completeIfDue, type Cause, type Completion } from './complete.js'
@@ -30,8 +30,11 @@ async function checkPart (context: Context, id: string, { request, log }: Exchan
   return part
 }
 
+/** @throws TUS_ERR_UPLOAD_TOO_LARGE for more than a number can count */
 function sumLengths (parts: readonly Upload[]): number | null {
-  return parts.reduce<number | null>((sum, { length }) => sum === null || length === null ? null : sum + length, 0)
+  const length = parts.reduce<number | null>((sum, { length }) => sum === null || length === null ? null : sum + length, 0)
+  if (length !== null && !Number.isSafeInteger(length)) throw TUS_ERR_UPLOAD_TOO_LARGE({ max: Number.MAX_SAFE_INTEGER })
+  return length
 }
 
 /**
@@ -41,12 +44,39 @@ function sumLengths (parts: readonly Upload[]): number | null {
  */
 export async function concatenateIfDue (context: Context, upload: Upload, cause: Cause): Promise<Completion> {
   if (!upload.final || isFull(upload)) return completeIfDue(context, upload, cause)
-  const parts = await Promise.all(upload.parts.map(id => find(context, id)))
-  if (!parts.every(part => part?.complete)) return { upload, decision: {} }
-  const length = sumLengths(parts as Upload[])!
-  if (upload.length === null) await context.storage.setLength(upload.id, length)
+  const parts = await findComplete(context, upload.parts)
+  if (parts === null) return { upload, decision: {} }
+  const length = sumLengths(parts)!
+  if (upload.length === null) {
+    // Nobody could know at the creation how long it would be (CC-18).
+    if (!mayBeAsLong(context, length, cause)) return { upload, decision: {} }
+    await context.storage.setLength(upload.id, length)
+  }
   const offset = await context.storage.concatenate!(upload.id, upload.parts)
   return completeIfDue(context, { ...upload, length, offset, modifiedAt: new Date() }, cause)
+}
+
+/** The parts, or `null` as long as one is not complete or not there. */
+async function findComplete (context: Context, ids: readonly string[]): Promise<Upload[] | null> {
+  const parts = new Map<string, Upload>()
+  for (const id of new Set(ids)) {
+    const part = await find(context, id)
+    if (!part?.complete) return null
+    parts.set(id, part)
+  }
+  return ids.map(id => parts.get(id)!)
+}
+
+/**
+ * Whether that length is known to be allowed. Where a function of the request decides, that is left to the next request.
+ *
+ * @throws TUS_ERR_UPLOAD_TOO_LARGE
+ */
+function mayBeAsLong (context: Context, length: number, { request }: Cause): boolean {
+  const { announcedMaxSize, hasOwnMaxSize } = context.options
+  if (request !== null) checkLength(context, length, request)
+  else if (announcedMaxSize !== null && length > announcedMaxSize) throw TUS_ERR_UPLOAD_TOO_LARGE({ max: announcedMaxSize })
+  return request !== null || !hasOwnMaxSize
 }
 
 /** Notes for which parts a new final upload waits, so that the last of them completes it. */
@@ -59,8 +89,10 @@ export async function waitForParts ({ storage }: Context, { id, parts }: NewUplo
 /** Completes the final uploads that waited for a partial one, behind the back of the request that completed it. */
 export function completeWaiting (context: Context, part: Upload, { log }: Cause): void {
   if (!part.partial || !part.complete || !context.storage.findWaiting) return
-  context.background.run(async () => {
-    for (const id of await context.storage.findWaiting!(part.id)) await retryFinal(context, id, { request: null, log })
+  const { background, storage } = context
+  background.run(async () => {
+    // Each by itself: what keeps one from its completion is no concern of the others.
+    for (const id of await storage.findWaiting!(part.id)) background.run(() => retryFinal(context, id, { request: null, log }), log)
   }, log)
 }
 
