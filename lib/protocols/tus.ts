@@ -191,14 +191,15 @@ function decodeBody (message: Message, offer: Offer): BodyCommand {
 
 /** In a header, or announced by one and sent behind the body (CT-2). */
 function decodeChecksum ({ headers, getTrailers }: Message, offer: Offer): Verification | null {
-  const { extensions, checksumAlgorithms } = offer
+  const { checksumAlgorithms } = offer
   const announced = headers['upload-checksum']
   if (announced !== undefined) {
     need(offer, 'checksum')
     const checksum = parseChecksum(announced, checksumAlgorithms)
     return { algorithms: [checksum.algorithm], readChecksum: () => checksum }
   }
-  if (!extensions.has('checksum-trailer') || !/(?:^|,)\s*upload-checksum\s*(?:,|$)/i.test(headers.trailer ?? '')) return null
+  if (!/(?:^|,)\s*upload-checksum\s*(?:,|$)/i.test(headers.trailer ?? '')) return null
+  need(offer, 'checksum-trailer')
   return { algorithms: checksumAlgorithms, readChecksum: () => parseChecksum(getTrailers()['upload-checksum'], checksumAlgorithms) }
 }
 
