@@ -110,7 +110,8 @@ function createMessage ({ options }: Context, request: FastifyRequest): Message 
   return {
     method: request.method,
     headers: request.headers,
-    getTrailers: () => request.raw.trailers,
+    // `inject()` makes requests without any.
+    getTrailers: () => request.raw.trailers ?? {},
     getIdOf: url => getIdOf(options, request, url)
   }
 }
