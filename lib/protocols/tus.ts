@@ -101,7 +101,7 @@ export const tus: Protocol = {
   },
 
   encodeError (error, { maxSize }, expiry) {
-    if (!(error instanceof TusError)) return { status: 0, headers: RESUMABLE }
+    if (!(error instanceof TusError)) return { status: 0, headers: { ...RESUMABLE, ...encodeExpiry(expiry) } }
     const { offset, allow, length } = error.facts
     return {
       status: error.statusCode,
