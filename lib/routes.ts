@@ -141,7 +141,14 @@ function createExchange ({ options, budget, openBodies }: Context, request: Fast
       const source = request.body instanceof Readable ? request.body : request.raw
       // Straight from Node's parser, not from `inject()` or a stream of the application, whose chunks are somebody's own.
       const owned = source instanceof IncomingMessage && limits.keep === 'prefix'
-      const body = new RequestBody(source, { ...limits, owned, stallTimeout: options.stallTimeout, budget })
+      const body = new RequestBody(source, {
+        declared: limits.declared,
+        limit: limits.limit,
+        overflow: limits.overflow,
+        stallTimeout: options.stallTimeout,
+        budget,
+        owned
+      })
       openBodies.add(body)
       if (!isClosed(reply)) {
         openBodies.beginAnswer()
@@ -199,6 +206,7 @@ function describeUpload ({ options }: Context, exchange: Exchange, { upload }: C
 
 /** What `preFinish` returned goes out with the response; a body needs a status that may have one. */
 function withDecision (answer: Answer, { decision: { headers, body } }: Completion): Answer {
+  if (headers === undefined && body === undefined) return answer
   return {
     ...answer,
     ...body !== undefined && { status: answer.status === 204 ? 200 : answer.status, body },

@@ -42,6 +42,31 @@ export interface Upload extends NewUpload {
   readonly modifiedAt: Date
 }
 
+/** What changes in the life of an upload, beside what was known at its creation. */
+export type UploadState = Pick<Upload, 'offset' | 'complete' | 'finished' | 'processed' | 'modifiedAt'>
+
+/** An upload from both halves. Field by field: spreading objects of this size costs a hundred times as much. */
+export function joinUpload (upload: NewUpload, state: UploadState): Upload {
+  return {
+    id: upload.id,
+    length: upload.length,
+    metadata: upload.metadata,
+    serverMetadata: upload.serverMetadata,
+    echo: upload.echo,
+    partial: upload.partial,
+    final: upload.final,
+    parts: upload.parts,
+    completes: upload.completes,
+    createdAt: upload.createdAt,
+    expiresAt: upload.expiresAt,
+    offset: state.offset,
+    complete: state.complete,
+    finished: state.finished,
+    processed: state.processed,
+    modifiedAt: state.modifiedAt
+  }
+}
+
 /** Whether every declared byte has arrived. A full upload is not yet complete: {@link NewUpload.completes}. */
 export function isFull (upload: Pick<Upload, 'length' | 'offset'>): boolean {
   return upload.length !== null && upload.offset === upload.length

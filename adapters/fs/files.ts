@@ -131,13 +131,14 @@ export class Files {
 export function measureSync (path: string): boolean {
   const fd = fs.openSync(path, 'wx')
   try {
-    const times = [1, 2, 3].map(() => {
+    const times = [1, 2, 3, 4, 5].map(() => {
       fs.writeSync(fd, 'x')
       const start = performance.now()
       fs.fdatasyncSync(fd)
       return performance.now() - start
     })
-    return Math.max(...times) < 0.1
+    // The middle one: a busy machine is slow now and then.
+    return times.sort((a, b) => a - b)[2]! < 0.1
   } finally {
     fs.closeSync(fd)
     fs.rmSync(path)

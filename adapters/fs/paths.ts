@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 import { isValidId } from '../../lib/upload.js'
 
 /** Where the files of uploads are. An id is a file name: the core has checked that it can't leave the directory. */
@@ -20,8 +20,9 @@ export interface Paths {
 export function createPaths (directory: string): Paths {
   return {
     directory,
-    data: id => join(directory, id),
-    record: id => join(directory, id + RECORD),
+    // As `join` would do it, which takes its time to find nothing to normalise.
+    data: id => directory + sep + id,
+    record: id => directory + sep + id + RECORD,
     claim: id => join(directory, id + CLAIM),
     waiting: id => join(directory, id + WAITING),
     temporary: id => join(directory, `${id}.${randomBytes(6).toString('hex')}.tmp`)

@@ -1,4 +1,4 @@
-import type { NewUpload, Upload } from '../../lib/upload.js'
+import { joinUpload, type NewUpload, type Upload } from '../../lib/upload.js'
 
 /** What the file `<id>.json` holds: an upload without its offset, which is the length of the file of its bytes. */
 export interface UploadRecord {
@@ -19,19 +19,21 @@ export interface UploadRecord {
 const VERSION = 1
 
 export function serializeRecord ({ upload, marked, hold, finished, processed }: UploadRecord): string {
-  return JSON.stringify({ version: VERSION, marked, hold, finished, processed, ...upload }) + '\n'
+  return JSON.stringify({ version: VERSION, marked, hold, finished, processed, upload }) + '\n'
 }
 
 /** `null` for anything but a whole record of this id: a file that was being written when its process died is none. */
 export function parseRecord (id: string, text: string): UploadRecord | null {
   if (!text.endsWith('\n')) return null
-  const { version, marked, hold, finished, processed, createdAt, expiresAt, ...rest } = JSON.parse(text)
-  if (version !== VERSION || rest.id !== id) return null
-  return { marked, hold, finished, processed, upload: { ...rest, createdAt: new Date(createdAt), expiresAt: expiresAt && new Date(expiresAt) } }
+  const { version, marked, hold, finished, processed, upload } = JSON.parse(text)
+  if (version !== VERSION || upload?.id !== id) return null
+  upload.createdAt = new Date(upload.createdAt)
+  if (upload.expiresAt !== null) upload.expiresAt = new Date(upload.expiresAt)
+  return { marked, hold, finished, processed, upload }
 }
 
 /** @param offset bytes that are durable */
 export function toUpload ({ upload, marked, finished, processed }: UploadRecord, offset: number, modifiedAt: Date): Upload {
   const complete = marked || (offset === upload.length && upload.completes === 'at-length')
-  return { ...upload, offset, complete, finished, processed, modifiedAt }
+  return joinUpload(upload, { offset, complete, finished, processed, modifiedAt })
 }

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { LengthConflict, OffsetConflict, UploadExists, UploadMissing, type Storage } from '../../lib/storage.js'
-import { isFull, type NewUpload, type Upload } from '../../lib/upload.js'
+import { isFull, joinUpload, type NewUpload, type Upload } from '../../lib/upload.js'
 
 interface Entry {
   readonly record: NewUpload
@@ -122,6 +122,7 @@ export function createMemoryStorage (): Storage {
 }
 
 function toUpload ({ record, bytes, marked, finished, processed, modifiedAt }: Entry): Upload {
-  const extent = { length: record.length, offset: bytes.length }
-  return { ...record, ...extent, complete: marked || (isFull(extent) && record.completes === 'at-length'), finished, processed, modifiedAt }
+  const offset = bytes.length
+  const complete = marked || (isFull({ length: record.length, offset }) && record.completes === 'at-length')
+  return joinUpload(record, { offset, complete, finished, processed, modifiedAt })
 }

@@ -1,7 +1,7 @@
 import type { Context } from '../context.js'
 import { TUS_ERR_ID_INVALID } from '../errors.js'
 import type { Wanted } from '../locker.js'
-import { isValidId, type NewUpload, type Upload } from '../upload.js'
+import { isValidId, joinUpload, type NewUpload, type Upload } from '../upload.js'
 import type { BodyCommand, CreateCommand } from './commands.js'
 import { chooseCompletion, type Completion } from './complete.js'
 import { checkParts, completeWaiting, concatenateIfDue, waitForParts } from './concatenate.js'
@@ -19,16 +19,16 @@ export async function create (context: Context, command: CreateCommand, exchange
   const length = command.parts ? await checkParts(context, command.parts, exchange) : command.length
   checkLength(context, length, exchange.request)
   if (command.body) checkBody(context, { length: command.length, offset: 0 }, command.body.declared, exchange.request)
-  const draft = await decide(context, await draw(context, { ...command, length }, exchange), command, exchange)
+  const draft = await decide(context, await draw(context, command, length, exchange), command, exchange)
   // Nobody else can know a random id yet; a chosen one may be asked for by two requests at once.
   if (command.body === null && command.parts === null && !options.hasOwnIds) return store(context, draft, command, exchange, NOBODY)
   return locker.withLock(draft.id, options.lockTimeout, wanted => store(context, draft, command, exchange, wanted))
 }
 
-async function draw (context: Context, command: CreateCommand, { request }: Exchange): Promise<NewUpload> {
+async function draw (context: Context, command: CreateCommand, length: number | null, { request }: Exchange): Promise<NewUpload> {
   return {
     id: await context.options.generateId(request, command.metadata),
-    length: command.length,
+    length,
     metadata: command.metadata,
     serverMetadata: {},
     echo: command.echo,
@@ -57,7 +57,7 @@ function checkId (draft: NewUpload): NewUpload {
 
 async function store (context: Context, draft: NewUpload, command: CreateCommand, exchange: Exchange, wanted: Wanted): Promise<Completion> {
   await context.storage.create(draft)
-  const upload: Upload = { ...draft, offset: 0, complete: false, finished: false, processed: false, modifiedAt: draft.createdAt }
+  const upload = joinUpload(draft, { offset: 0, complete: false, finished: false, processed: false, modifiedAt: draft.createdAt })
   await context.hooks.runPost('postCreate', exchange.log, exchange.request, upload)
   if (upload.final) await waitForParts(context, upload)
   exchange.see(upload)

@@ -21,7 +21,8 @@ import { Reporter } from './report.js'
 export async function receive (context: Context, upload: Upload, command: BodyCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
   // What is verified counts as a whole or not at all.
   const keep = command.verification === null ? 'prefix' : 'all-or-nothing'
-  const body = exchange.openBody({ keep, declared: command.declared, ...limitBody(context, upload, exchange.request) })
+  const { limit, overflow } = limitBody(context, upload, exchange.request)
+  const body = exchange.openBody({ keep, declared: command.declared, limit, overflow })
   const leave = () => body.interrupt('wanted')
   if (wanted.requested) leave()
   else wanted.onRequest(leave)

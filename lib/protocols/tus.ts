@@ -70,14 +70,16 @@ export const tus: Protocol = {
   },
 
   encodeCreated ({ upload, expiry }, location, received) {
-    return {
-      status: 201,
-      headers: { ...RESUMABLE, location, ...received && { 'upload-offset': String(upload.offset) }, ...encodeExpiry(expiry) }
-    }
+    const headers: Record<string, string> = { 'tus-resumable': VERSION, location }
+    if (received) headers['upload-offset'] = String(upload.offset)
+    if (expiry !== null) headers['upload-expires'] = expiry.toUTCString()
+    return { status: 201, headers }
   },
 
   encodeAppended ({ upload, expiry }) {
-    return { status: 204, headers: { ...RESUMABLE, 'upload-offset': String(upload.offset), ...encodeExpiry(expiry) } }
+    const headers: Record<string, string> = { 'tus-resumable': VERSION, 'upload-offset': String(upload.offset) }
+    if (expiry !== null) headers['upload-expires'] = expiry.toUTCString()
+    return { status: 204, headers }
   },
 
   encodeInspected ({ upload, expiry }) {
