@@ -1,6 +1,6 @@
 import type { Stats } from 'node:fs'
 import type { Upload } from '../../lib/upload.js'
-import type { Files } from './files.js'
+import { nullIfMissing, type Files } from './files.js'
 import type { Paths } from './paths.js'
 import { parseRecord, toUpload, type UploadRecord } from './record.js'
 
@@ -45,6 +45,16 @@ export class OpenUploads {
    * process may have died after writing and before syncing.
    */
   async load (id: string): Promise<OpenUpload | null> {
+    try {
+      return await this.#load(id)
+    } catch (error) {
+      // Removed between two looks.
+      nullIfMissing(error)
+      return this.#forget(id)
+    }
+  }
+
+  async #load (id: string): Promise<OpenUpload | null> {
     const recordStat = await this.#files.stat(this.#paths.record(id))
     const entry = recordStat && await this.#get(id, getStamp(recordStat))
     const dataStat = entry && await this.#statData(entry)
@@ -120,9 +130,10 @@ export class OpenUploads {
   }
 
   /** `null` if the file is gone. An open one tells by having no name any more. */
-  async #statData ({ id, file }: OpenUpload): Promise<Stats | null> {
-    if (file === null) return this.#files.stat(this.#paths.data(id))
-    const stat = await this.#files.statOpen(await file)
+  async #statData (entry: OpenUpload): Promise<Stats | null> {
+    if (entry.file === null) return this.#files.stat(this.#paths.data(entry.id))
+    // In use, so that nobody closes it meanwhile: its number might be another file's by then.
+    const stat = await this.use(entry, async fd => this.#files.statOpen(fd))
     return stat.nlink > 0 ? stat : null
   }
 
@@ -175,7 +186,7 @@ export class OpenUploads {
 
   #evict (): void {
     for (const [id, entry] of this.#entries) {
-      if (entry.users > 0 || entry.cutAt !== null) continue
+      if (entry.users > 0 || entry.appending || entry.cutAt !== null) continue
       this.drop(id).catch(ignore)
       return
     }
@@ -183,8 +194,8 @@ export class OpenUploads {
 
   #closeIdle (): void {
     const limit = Date.now() - IDLE
-    for (const [id, { users, usedAt, cutAt }] of this.#entries) {
-      if (users === 0 && cutAt === null && usedAt < limit) this.drop(id).catch(ignore)
+    for (const [id, { users, usedAt, appending, cutAt }] of this.#entries) {
+      if (users === 0 && !appending && cutAt === null && usedAt < limit) this.drop(id).catch(ignore)
     }
   }
 }
