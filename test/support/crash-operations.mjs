@@ -1,0 +1,37 @@
+/** Bytes that differ wherever they are: 13 is no divisor of what storages divide by. */
+export function makeContent (size) {
+  return Buffer.alloc(size, '0123456789abc')
+}
+
+/** Runs one operation on a storage, as JSON describes it. */
+export async function perform (storage, { name, id, ...given }) {
+  switch (name) {
+    case 'open': return
+    case 'create': return storage.create({ ...given.upload, createdAt: new Date(given.upload.createdAt) })
+    case 'append': return append(storage, id, given)
+    case 'complete': return storage.complete(id)
+    case 'setLength': return storage.setLength(id, given.length)
+    case 'update': return storage.update(id, () => given.change)
+    case 'concatenate': return storage.concatenate(id, given.parts)
+    case 'addWaiting': return storage.addWaiting(id, given.final)
+    case 'remove': return storage.remove(id)
+    default: throw new Error(`There is no operation ${name}`)
+  }
+}
+
+/** Appends the content from `offset` to `end` in pieces of `size`; with `wrong`, other bytes, which then turn out to be wrong. */
+async function append (storage, id, { offset, end, size, keep, wrong = false }) {
+  const content = wrong ? Buffer.alloc(end, 'x') : makeContent(end)
+  const failure = new Error('the checksum is wrong')
+  let at = offset
+  const body = {
+    async next () {
+      if (at === end && wrong) throw failure
+      if (at === end) return null
+      const piece = content.subarray(at, Math.min(end, at + size))
+      at += piece.length
+      return [piece]
+    }
+  }
+  await storage.append(id, { offset, keep, body }).catch(error => { if (error !== failure) throw error })
+}
