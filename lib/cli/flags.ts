@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { parseSize } from './units.js'
+import { parseDuration, parseSize } from './units.js'
 
 /** What `serve` was told, with every default filled in. */
 export interface ServeFlags {
@@ -9,6 +9,8 @@ export interface ServeFlags {
   readonly dir: string
   readonly durability: 'fsync' | 'none'
   readonly maxSize: number | null
+  /** How long incomplete uploads stay after their last byte, in ms; `null` is the default of the plugin. */
+  readonly expire: number | null
   readonly cors: string | null
   readonly download: boolean
   readonly trustProxy: string | null
@@ -35,6 +37,7 @@ export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv
     dir: get('dir') ?? './uploads',
     durability: oneOf('durability', get('durability') ?? 'fsync', 'fsync or none', parseDurability),
     maxSize: optional('max-size', get('max-size'), 'a size such as 5GB or 8MiB', parseSize),
+    expire: optional('expire', get('expire'), 'a duration such as 24h or 30s, above 0', parseExpire),
     cors: get('cors'),
     download: !has('no-download'),
     trustProxy: get('trust-proxy'),
@@ -65,6 +68,10 @@ function parsePort (text: string): number | null {
   return /^\d{1,5}$/.test(text) && Number(text) <= 65535 ? Number(text) : null
 }
 
+function parseExpire (text: string): number | null {
+  return parseDuration(text) || null
+}
+
 function parseDurability (text: string): 'fsync' | 'none' | null {
   return text === 'fsync' || text === 'none' ? text : null
 }
@@ -79,6 +86,7 @@ const OPTIONS = {
   dir: text,
   durability: text,
   'max-size': text,
+  expire: text,
   cors: text,
   'no-download': flag,
   'no-ietf': flag,

@@ -17,6 +17,8 @@ export async function serve (flags: ServeFlags): Promise<FastifyInstance> {
     prefix: flags.prefix,
     storage: createFsStorage({ directory: flags.dir, durability: flags.durability }),
     maxSize: flags.maxSize,
+    // Not long after they expire they are gone: uploads that live shorter are looked for more often.
+    ...flags.expire !== null && { expiration: { incomplete: flags.expire, sweepInterval: Math.min(SWEEP, Math.max(1000, flags.expire)) } },
     download: flags.download,
     cors: flags.cors === null ? false : { origin: flags.cors.includes(',') ? flags.cors.split(',') : flags.cors }
   })
@@ -45,5 +47,7 @@ function stopOnSignals (app: FastifyInstance): void {
   process.on('SIGTERM', stop).on('SIGINT', stop)
 }
 
+/** How often to look for expired uploads, in ms, at least. */
+const SWEEP = 10 * 60_000
 /** How long connections may stay when the server stops, in ms. */
 const PATIENCE = 8_500

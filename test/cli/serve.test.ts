@@ -8,6 +8,7 @@ import t, { type Test } from 'tap'
 import { UsageError, parseServeFlags } from '../../lib/cli/flags.js'
 import { parseDuration, parseSize } from '../../lib/cli/units.js'
 import { makeDirectory } from '../support/app.js'
+import { until } from '../support/http-tus.js'
 import { eventually } from '../support/server-chaos.js'
 import { ServerProcess, runCli, spawnNode, waitForLine } from '../support/server-process.js'
 
@@ -62,13 +63,15 @@ t.test('durations', async t => {
 t.test('flags', async t => {
   t.test('have defaults', async t => {
     t.match(parseServeFlags([], {}), {
-      host: '127.0.0.1', port: 1080, prefix: '/files', dir: './uploads', durability: 'fsync', maxSize: null, cors: null, download: true, trustProxy: null, logLevel: 'info'
+      host: '127.0.0.1', port: 1080, prefix: '/files', dir: './uploads', durability: 'fsync', maxSize: null, expire: null, cors: null, download: true, trustProxy: null, logLevel: 'info'
     })
   })
 
   t.test('come from the command line, then from the environment', async t => {
     const env = { FASTIFY_TUS_PORT: '2', FASTIFY_TUS_MAX_SIZE: '5GB', FASTIFY_TUS_LOG_LEVEL: 'warn', FASTIFY_TUS_NO_DOWNLOAD: '1' }
     t.match(parseServeFlags(['--port', '3'], env), { port: 3, maxSize: 5e9, logLevel: 'warn', download: false })
+    t.match(parseServeFlags(['--expire', '1.5h'], { FASTIFY_TUS_EXPIRE: '3s' }), { expire: 5_400_000 })
+    t.match(parseServeFlags([], { FASTIFY_TUS_EXPIRE: '3s' }), { expire: 3000 })
     t.match(parseServeFlags(['--no-download', '--durability=none', '--cors', 'https://a.example'], {}), { download: false, durability: 'none', cors: 'https://a.example' })
   })
 
@@ -83,6 +86,9 @@ t.test('flags', async t => {
     [['--port', 'http'], /--port must be .* not 'http'/],
     [['--durability', 'maybe'], /--durability must be fsync or none, not 'maybe'/],
     [['--max-size', 'huge'], /--max-size must be a size such as/],
+    [['--expire', 'soon'], /--expire must be a duration such as/],
+    [['--expire', '0'], /--expire must be .* not '0'/],
+    [['--expire=-1h'], /--expire must be/],
     [['--log-level', 'loud'], /--log-level must be/],
     [['--no-such-flag'], /--no-such-flag/],
     [['--port'], /--port/],
@@ -186,6 +192,18 @@ t.test('serve', async t => {
     t.equal((await fetch(server.url, { method: 'OPTIONS' })).headers.get('tus-max-size'), '1048576')
     t.equal((await create(server.url, 1024 ** 2)).status, 201)
     t.equal((await create(server.url, 1024 ** 2 + 1)).status, 413)
+  })
+
+  t.test('--expire removes what is incomplete for so long, and leaves what is complete', async t => {
+    const server = await ServerProcess.start(t, { flags: ['--expire', '4s'] })
+    const complete = await uploadHello(t, server.url)
+    const created = await create(server.url, 5)
+    const lifetime = Date.parse(created.headers.get('upload-expires')!) - Date.parse(created.headers.get('date')!)
+    t.ok(Math.abs(lifetime - 4000) <= 10_000, `${lifetime} ms`)
+    const begun = created.headers.get('location')!
+    await until('it expires', async () => [404, 410].includes((await fetch(begun, { method: 'HEAD', headers: TUS })).status))
+    await until('its files are removed', async () => !(await readdir(server.directory)).some(name => name.startsWith(begun.split('/').at(-1)!)))
+    t.equal(await (await fetch(complete)).text(), 'hello')
   })
 
   t.test('--cors lets these origins in and no other', async t => {
