@@ -6,7 +6,7 @@ import t from 'tap'
 const run = promisify(execFile)
 
 t.test('what users write compiles, and their mistakes do not', async t => {
-  const { stdout } = await run(process.execPath, ['node_modules/typescript/bin/tsc', '--noEmit', '-p', 'test/types']).catch(error => error)
+  const { stdout } = await run(process.execPath, ['node_modules/@typescript/native/bin/tsc', '--noEmit', '-p', 'test/types']).catch(error => error)
   t.equal(stdout, '')
 })
 
