@@ -31,3 +31,10 @@ t.test('every requirement of the core, creation and termination is cited by the 
   const cited = await readCitations()
   t.strictSame(requirements.filter(number => !cited.has(number)), [])
 })
+
+t.test('every requirement of expiration, checksums and concatenation is cited by the name of a test', async t => {
+  const requirements = await readRequirements(['EX', 'CS', 'CT', 'CC', 'CF'])
+  t.equal(requirements.length, 7 + 12 + 2 + 20 + 2)
+  const cited = await readCitations()
+  t.strictSame(requirements.filter(number => !cited.has(number)), [])
+})
