@@ -75,7 +75,10 @@ async function fill (context: Context, upload: Upload, body: BodyCommand, exchan
   try {
     return await receive(context, upload, body, exchange, wanted)
   } catch (error) {
-    if (isInterruption(error) && error.code !== 'TUS_ERR_BODY_CUT') return { ...upload, offset: error.facts.offset as number }
+    if (isInterruption(error) && error.code !== 'TUS_ERR_BODY_CUT') {
+      const offset = error.facts.offset as number
+      return offset > 0 ? { ...upload, offset, modifiedAt: new Date() } : upload
+    }
     await undo(context, upload, exchange)
     throw error
   }
