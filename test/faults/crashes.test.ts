@@ -102,6 +102,30 @@ function changing (operation: Scenario['operation'], given: Partial<NewUpload>, 
   }
 }
 
+/** A final upload of three parts, one of them twice. */
+function concatenating (how: { commands?: boolean }): Scenario {
+  return {
+    async prepare (storage) {
+      await createFilled(storage, SMALL, { id: 'p1', length: SMALL, partial: true })
+      await createFilled(storage, LARGE, { id: 'p2', length: LARGE, partial: true })
+      await storage.create(makeUpload({ id: 'a', length: 2 * SMALL + LARGE, final: true, parts: ['p1', 'p2', 'p1'] }))
+    },
+    operation: { name: 'concatenate', id: 'a', parts: ['p1', 'p2', 'p1'], ...how },
+    async check (storage, directory) {
+      const offset = await checkContent(storage, directory, 'a', makeFinal())
+      assert.ok(offset === 0 || offset === makeFinal().length, `it is at byte ${offset}`)
+      assert.equal(await checkContent(storage, directory, 'p1'), SMALL)
+      assert.equal(await checkContent(storage, directory, 'p2'), LARGE)
+    },
+    async checkEnd (storage, directory) {
+      assert.equal(await checkContent(storage, directory, 'a', makeFinal()), makeFinal().length)
+      assert.equal((await mustFind(storage, 'a')).complete, true)
+      assert.equal(await checkContent(storage, directory, 'p2'), LARGE)
+      await checkRemains(storage, directory, 'a', 'p1', 'p2')
+    }
+  }
+}
+
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'opening the storage': {
     prepare: storage => createFilled(storage, SMALL),
@@ -179,26 +203,8 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'complete: the mark is there or not': changing({ name: 'complete' }, { completes: 'by-mark' }, ({ complete }) => complete, [false, true]),
   'update: the finish mark is there or not': changing({ name: 'update', change: { finished: true } }, { completes: 'by-mark' }, ({ finished }) => finished, [false, true]),
 
-  'CC-5: concatenate: the final upload is whole or empty, and its parts stay': {
-    async prepare (storage) {
-      await createFilled(storage, SMALL, { id: 'p1', length: SMALL, partial: true })
-      await createFilled(storage, LARGE, { id: 'p2', length: LARGE, partial: true })
-      await storage.create(makeUpload({ id: 'a', length: 2 * SMALL + LARGE, final: true, parts: ['p1', 'p2', 'p1'] }))
-    },
-    operation: { name: 'concatenate', id: 'a', parts: ['p1', 'p2', 'p1'] },
-    async check (storage, directory) {
-      const offset = await checkContent(storage, directory, 'a', makeFinal())
-      assert.ok(offset === 0 || offset === makeFinal().length, `it is at byte ${offset}`)
-      assert.equal(await checkContent(storage, directory, 'p1'), SMALL)
-      assert.equal(await checkContent(storage, directory, 'p2'), LARGE)
-    },
-    async checkEnd (storage, directory) {
-      assert.equal(await checkContent(storage, directory, 'a', makeFinal()), makeFinal().length)
-      assert.equal((await mustFind(storage, 'a')).complete, true)
-      assert.equal(await checkContent(storage, directory, 'p2'), LARGE)
-      await checkRemains(storage, directory, 'a', 'p1', 'p2')
-    }
-  },
+  'CC-5: concatenate: the final upload is whole or empty, and its parts stay': concatenating({}),
+  'CC-5: concatenate without a command of the system: the same': concatenating({ commands: false }),
 
   'CF-1: addWaiting: the note is there or not, and both uploads stay': {
     async prepare (storage) {

@@ -71,6 +71,8 @@ const given = JSON.parse(operation)
 const storage = createFsStorage({ directory, metadataCalls: when === 'after' && given.name !== 'open' ? 'async' : 'adaptive' })
 counting = given.name === 'open'
 await storage.open()
+// Where a system has no commands, this process does their work itself.
+if (given.commands === false) process.env.PATH = directory
 counting = true
 await perform(storage, given, makeContent)
 counting = false
