@@ -7,7 +7,7 @@ import type { HookName, LifecycleHooks } from './hooks.js'
 import type { Log } from './log.js'
 import { openDownload } from './operations/download.js'
 import { asAnswerable } from './operations/failure.js'
-import { find } from './operations/find.js'
+import { find, isGone } from './operations/find.js'
 import { sweep, type SweepCounts } from './operations/sweep.js'
 import { terminate } from './operations/terminate.js'
 import { isValidId, type Upload } from './upload.js'
@@ -66,6 +66,7 @@ export function createApi (context: Context, log: Log): TusApi {
 
     async * list ({ state } = {}) {
       for await (const upload of storage.list?.() ?? []) {
+        if (isGone(context, upload)) continue
         if (state === undefined || upload.complete === (state === 'complete')) yield upload
       }
     },
@@ -83,9 +84,11 @@ export function createApi (context: Context, log: Log): TusApi {
         return true
       } catch (error) {
         const answer = asAnswerable(error)
-        if (answer instanceof TusError && answer.code === 'TUS_ERR_UPLOAD_NOT_FOUND') return false
+        if (answer instanceof TusError && GONE.has(answer.code)) return false
         throw answer
       }
     }
   }
 }
+
+const GONE = new Set(['TUS_ERR_UPLOAD_NOT_FOUND', 'TUS_ERR_UPLOAD_EXPIRED'])

@@ -27,13 +27,14 @@ export class UsageError extends Error {}
  */
 export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv): ServeFlags {
   const values = parse(args)
-  const get = (name: string): string | null => values[name] ?? env[`FASTIFY_TUS_${name.toUpperCase().replaceAll('-', '_')}`] ?? null
-  const has = (name: string): boolean => !['', '0', 'false', null].includes(get(name))
+  // An empty variable, as container set-ups like to pass it, is none.
+  const get = (name: string): string | null => values[name] ?? (env[`FASTIFY_TUS_${name.toUpperCase().replaceAll('-', '_')}`] || null)
+  const has = (name: string): boolean => !['0', 'false', null].includes(get(name))
 
   return {
     host: get('host') ?? '127.0.0.1',
     port: oneOf('port', get('port') ?? '1080', 'a number from 0 to 65535', parsePort),
-    prefix: get('prefix') ?? '/files',
+    prefix: oneOf('prefix', get('prefix') ?? '/files', "a path that starts with '/'", prefix => prefix.startsWith('/') ? prefix : null),
     dir: get('dir') ?? './uploads',
     durability: oneOf('durability', get('durability') ?? 'fsync', 'fsync or none', parseDurability),
     maxSize: optional('max-size', get('max-size'), 'a size such as 5GB or 8MiB', parseSize),

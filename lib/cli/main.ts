@@ -23,6 +23,7 @@ try {
 }
 
 async function run ([command, ...args]: string[]): Promise<void> {
+  if (args.includes('--help') || args.includes('-h')) return run(['--help'])
   switch (command) {
     case 'serve':
       await serve(parseServeFlags(args, process.env))

@@ -8,13 +8,13 @@ import type { Exchange } from './exchange.js'
 /** The upload, or `null`. One that has expired is not there, unless it is asked for. */
 export async function find (context: Context, id: string, which: 'alive' | 'expired too' = 'alive'): Promise<Upload | null> {
   const upload = await context.storage.find(id)
-  return upload === null || (which === 'alive' && hasGone(context, upload)) ? null : upload
+  return upload === null || (which === 'alive' && isGone(context, upload)) ? null : upload
 }
 
 /** @throws TUS_ERR_UPLOAD_NOT_FOUND, TUS_ERR_UPLOAD_EXPIRED as long as the server remembers */
 export async function findOrThrow (context: Context, id: string): Promise<Upload> {
   const upload = await context.storage.find(id)
-  if (upload !== null && !hasGone(context, upload)) return upload
+  if (upload !== null && !isGone(context, upload)) return upload
   throw upload !== null || context.expiredIds.has(id) ? TUS_ERR_UPLOAD_EXPIRED() : TUS_ERR_UPLOAD_NOT_FOUND()
 }
 
@@ -25,7 +25,7 @@ export async function findFor (context: Context, id: string, exchange: Exchange)
   return upload
 }
 
-function hasGone ({ options }: Context, upload: Upload): boolean {
+export function isGone ({ options }: Context, upload: Upload): boolean {
   return isExpired(upload, options.expiration)
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { appendFile, readFile, readdir, stat, writeFile } from 'node:fs/promises'
+import { appendFile, readFile, readdir, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Storage } from '../../lib/storage.js'
@@ -220,6 +220,25 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
       assert.deepEqual(await storage.findWaiting!('p'), ['a'])
       assert.equal((await mustFind(storage, 'a')).offset, 0)
       await checkRemains(storage, directory, 'a', 'p')
+    }
+  },
+
+  'claim: a worker that is killed leaves a lease that runs out, and the next one does the work': {
+    prepare: storage => createFilled(storage, SMALL, { length: SMALL }),
+    operation: { name: 'work', id: 'a' },
+    check: async (storage, directory) => { assert.equal(await checkContent(storage, directory, 'a'), SMALL) },
+    async retry (storage, directory) {
+      const path = join(directory, 'a.claim')
+      const held = (await readdir(directory)).includes('a.claim')
+      assert.equal(await storage.claim!('a', 60_000).then(async lease => { await lease?.release(); return lease === null }), held)
+      const past = new Date(Date.now() - 120_000)
+      if (held) await utimes(path, past, past)
+      await perform(storage, { name: 'work', id: 'a' })
+    },
+    async checkEnd (storage, directory) {
+      assert.equal((await mustFind(storage, 'a')).processed, true)
+      assert.equal(await checkContent(storage, directory, 'a'), SMALL)
+      await checkRemains(storage, directory, 'a')
     }
   },
 

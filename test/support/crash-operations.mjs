@@ -14,9 +14,19 @@ export async function perform (storage, { name, id, ...given }) {
     case 'update': return storage.update(id, () => given.change)
     case 'concatenate': return storage.concatenate(id, given.parts)
     case 'addWaiting': return storage.addWaiting(id, given.final)
+    case 'work': return work(storage, id)
     case 'remove': return storage.remove(id)
     default: throw new Error(`There is no operation ${name}`)
   }
+}
+
+/** What a worker does that finishes an upload. */
+async function work (storage, id) {
+  const lease = await storage.claim(id, 60_000)
+  if (lease === null) throw new Error('Somebody has a lease')
+  await lease.renew()
+  await storage.update(id, () => ({ processed: true }))
+  await lease.release()
 }
 
 /** Appends the content from `offset` to `end` in pieces of `size`; with `wrong`, other bytes, which then turn out to be wrong. */
