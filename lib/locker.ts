@@ -24,58 +24,110 @@ export class LockTimeout extends Error {
   override readonly name = 'LockTimeout'
 }
 
+/** Where the uploads are, processes can't exclude each other. */
+export class LocksUnsupported extends Error {
+  override readonly name = 'LocksUnsupported'
+  readonly code = 'TUS_ERR_LOCKS_UNSUPPORTED'
+}
+
 /** Exclusion between the requests of one process. */
 export function createMemoryLocker (): Locker {
-  const queues = new Map<string, Queue>()
+  const queues = new LockQueues()
 
   return {
     async withLock (id, timeout, work) {
-      const queue = queues.get(id) ?? new Queue()
-      queues.set(id, queue)
+      const queue = queues.get(id)
       const wanted = await queue.enter(timeout)
       try {
         return await work(wanted)
       } finally {
-        queue.leave()
-        if (queue.isEmpty()) queues.delete(id)
+        queues.leave(queue)
       }
     }
   }
 }
 
+/** The queues of all uploads that somebody in this process holds. */
+export class LockQueues {
+  readonly #queues = new Map<string, LockQueue>()
+
+  /** The queue of an upload, which is to be entered at once. */
+  get (id: string): LockQueue {
+    let queue = this.#queues.get(id)
+    if (queue === undefined) this.#queues.set(id, queue = new LockQueue(id))
+    return queue
+  }
+
+  has (id: string): boolean {
+    return this.#queues.has(id)
+  }
+
+  /** The ids of the uploads that are held. */
+  ids (): Iterable<string> {
+    return this.#queues.keys()
+  }
+
+  /** Gives up the upload: the next in line holds it from this moment on. */
+  leave (queue: LockQueue): void {
+    queue.leave()
+    if (queue.isEmpty) this.#queues.delete(queue.id)
+  }
+}
+
 /** Who holds one upload, and who waits for it, first come first served. */
-class Queue {
+export class LockQueue {
+  readonly id: string
   #holder: Holder | null = null
   readonly #waiting: Array<() => void> = []
 
-  /** Resolves when it is the caller's turn. */
-  async enter (timeout: number): Promise<Wanted> {
-    if (this.#holder !== null) await this.#wait(timeout)
-    this.#holder = new Holder(this.#waiting.length > 0)
+  constructor (id: string) {
+    this.id = id
+  }
+
+  get isEmpty (): boolean {
+    return this.#holder === null
+  }
+
+  get hasWaiting (): boolean {
+    return this.#waiting.length > 0
+  }
+
+  /**
+   * Resolves when it is the caller's turn.
+   *
+   * @param timeout in ms; `null` waits until `signal` aborts
+   * @throws LockTimeout
+   */
+  async enter (timeout: number | null, signal?: AbortSignal): Promise<Wanted> {
+    if (this.#holder !== null) await this.#wait(timeout, signal)
+    this.#holder = new Holder(this.hasWaiting)
     return this.#holder
   }
 
+  /** The next in line is the holder from this moment on: nobody who comes now may slip in between. */
   leave (): void {
     const next = this.#waiting.shift()
-    // The next in line is the holder from this moment on: nobody who comes now may slip in between.
     if (next) next()
     else this.#holder = null
   }
 
-  isEmpty (): boolean {
-    return this.#holder === null
-  }
-
-  #wait (timeout: number): Promise<void> {
+  #wait (timeout: number | null, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
+      const settle = () => {
+        if (timer !== null) clearTimeout(timer)
+        signal?.removeEventListener('abort', giveUp)
+      }
       const turn = () => {
-        clearTimeout(timer)
+        settle()
         resolve()
       }
-      const timer = setTimeout(() => {
+      const giveUp = () => {
+        settle()
         this.#waiting.splice(this.#waiting.indexOf(turn), 1)
         reject(new LockTimeout('The upload stayed in use'))
-      }, timeout)
+      }
+      const timer = timeout === null ? null : setTimeout(giveUp, timeout)
+      signal?.addEventListener('abort', giveUp)
       this.#waiting.push(turn)
       this.#holder?.request()
     })

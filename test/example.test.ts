@@ -10,7 +10,7 @@ import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { createFsStorage } from '../adapters/fs/index.js'
 import fastifyTus from '../lib/index.js'
-import { makeDirectory } from './support/app.js'
+import { listNames, makeDirectory } from './support/app.js'
 import { BYTES, TUS, encodeMetadata, until } from './support/http-tus.js'
 import { spawnNode, waitForLine } from './support/server-process.js'
 
@@ -57,7 +57,7 @@ t.test('example/app.mjs: two users, each with uploads, a quota and a folder of t
   await t.test('nobody uploads without a token', async t => {
     t.equal((await create({}, 5)).status, 401)
     t.equal((await create({ authorization: 'Bearer nonsense' }, 5)).status, 401)
-    t.same(await readdir(uploads), [])
+    t.same(await listNames(uploads), [])
   })
 
   const url = (await create(ann, 11, '../../evil name.txt')).headers.get('location')!

@@ -24,13 +24,13 @@ export class Files {
 
   /** Opens for reading and writing. */
   open (path: string) {
-    return this.#run(() => fs.openSync(path, 'r+'), () => open(path, 'r+'))
+    return this.run(() => fs.openSync(path, 'r+'), () => open(path, 'r+'))
   }
 
   /** Creates a file and opens it for reading and writing; `null` if there is one. */
   async create (path: string): Promise<number | null> {
     try {
-      return await this.#run(() => fs.openSync(path, 'wx+', MODE), () => open(path, 'wx+', MODE))
+      return await this.run(() => fs.openSync(path, 'wx+', MODE), () => open(path, 'wx+', MODE))
     } catch (error) {
       if (isCode(error, 'EEXIST')) return null
       throw error
@@ -54,22 +54,22 @@ export class Files {
   }
 
   close (fd: number) {
-    return this.#run(() => fs.closeSync(fd), () => close(fd))
+    return this.run(() => fs.closeSync(fd), () => close(fd))
   }
 
   /** `null` if there is no such file. */
   stat (path: string): fs.Stats | null | Promise<fs.Stats | null> {
-    return this.#run(() => fs.statSync(path, { throwIfNoEntry: false }) ?? null, () => stat(path).catch(nullIfMissing))
+    return this.run(() => fs.statSync(path, { throwIfNoEntry: false }) ?? null, () => stat(path).catch(nullIfMissing))
   }
 
   statOpen (fd: number) {
-    return this.#run(() => fs.fstatSync(fd), () => fstat(fd))
+    return this.run(() => fs.fstatSync(fd), () => fstat(fd))
   }
 
   /** `null` if there is no such file. */
   async readText (path: string): Promise<string | null> {
     try {
-      return await this.#run(() => fs.readFileSync(path, 'utf8'), () => fs.promises.readFile(path, 'utf8'))
+      return await this.run(() => fs.readFileSync(path, 'utf8'), () => fs.promises.readFile(path, 'utf8'))
     } catch (error) {
       return nullIfMissing(error)
     }
@@ -82,16 +82,16 @@ export class Files {
   }
 
   rename (from: string, to: string) {
-    return this.#run(() => fs.renameSync(from, to), () => fs.promises.rename(from, to))
+    return this.run(() => fs.renameSync(from, to), () => fs.promises.rename(from, to))
   }
 
   /** Removes a file; one that is not there is no error. */
   remove (path: string) {
-    return this.#run(() => fs.rmSync(path, { force: true }), () => fs.promises.rm(path, { force: true }))
+    return this.run(() => fs.rmSync(path, { force: true }), () => fs.promises.rm(path, { force: true }))
   }
 
   truncate (fd: number, length: number) {
-    return this.#run(() => fs.ftruncateSync(fd, length), () => ftruncate(fd, length))
+    return this.run(() => fs.ftruncateSync(fd, length), () => ftruncate(fd, length))
   }
 
   /** Writes all of the buffers, one behind the other, from byte `position` on. */
@@ -118,7 +118,8 @@ export class Files {
     return this.#sync.isQuick ? this.#sync.measure(() => fs.fsyncSync(fd)) : fsync(fd)
   }
 
-  #run<Result> (now: () => Result, later: () => Promise<Result>): Result | Promise<Result> {
+  /** Runs a small operation, synchronously or not. */
+  run<Result> (now: () => Result, later: () => Promise<Result>): Result | Promise<Result> {
     return this.#metadata.isQuick ? this.#metadata.measure(now) : later()
   }
 }

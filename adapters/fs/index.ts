@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { createMemoryLocker } from '../../lib/locker.js'
 import type { Storage } from '../../lib/storage.js'
 import { append } from './append.js'
 import { complete, setLength, update } from './change.js'
@@ -8,6 +9,7 @@ import { concatenate } from './concatenate.js'
 import { create } from './create.js'
 import { Directory } from './directory.js'
 import { Files, measureSync } from './files.js'
+import { DirectoryLocker } from './locks/directory-locker.js'
 import { OpenUploads } from './open-uploads.js'
 import { Pace } from './pace.js'
 import { createPaths } from './paths.js'
@@ -32,6 +34,11 @@ export interface FsStorageOptions {
    * hang, such as a network filesystem. Default `adaptive`.
    */
   readonly metadataCalls?: 'adaptive' | 'async'
+  /**
+   * `directory`: all processes of this machine that work on the directory exclude each other. `process`: there is one process, and nobody
+   * checks that. Default `directory`.
+   */
+  readonly locks?: 'directory' | 'process'
 }
 
 /**
@@ -40,14 +47,17 @@ export interface FsStorageOptions {
  * The length of `<id>` is the offset. With `fsync` that needs a file system that writes data before the length that
  * counts it: ext4 (not with `data=writeback`), XFS, Btrfs, ZFS, APFS.
  *
+ * Any number of processes of one machine may work on a directory. On a network file system it can be one.
+ *
  * @throws TypeError for options that it can't work with
  */
 export function createFsStorage (options: FsStorageOptions): Storage {
-  const { directory, durability = 'fsync', metadataCalls = 'adaptive' } = options
+  const { directory, durability = 'fsync', metadataCalls = 'adaptive', locks = 'directory' } = options
   if (typeof directory !== 'string' || directory === '') throw new TypeError("createFsStorage: 'directory' must be a path")
   if (durability !== 'fsync' && durability !== 'none') throw new TypeError("createFsStorage: 'durability' must be 'fsync' or 'none'")
   if (metadataCalls !== 'adaptive' && metadataCalls !== 'async') throw new TypeError("createFsStorage: 'metadataCalls' must be 'adaptive' or 'async'")
-  const settings = { directory: resolve(directory), durability, metadataCalls }
+  if (locks !== 'directory' && locks !== 'process') throw new TypeError("createFsStorage: 'locks' must be 'directory' or 'process'")
+  const settings = { directory: resolve(directory), durability, metadataCalls, locks }
   let store: Store | null = null
   let opening: Promise<Store> | null = null
 
@@ -73,12 +83,16 @@ export function createFsStorage (options: FsStorageOptions): Storage {
     findWaiting: async partial => findWaiting(store ?? await open(), partial),
     claim: async (id, duration) => claim(store ?? await open(), id, duration),
     saveTo: async (id, path) => saveTo(store ?? await open(), id, path),
+    locker: {
+      withLock: async (id, timeout, work) => (store ?? await open()).locker.withLock(id, timeout, work)
+    },
     tidy: async before => tidy(store ?? await open(), before),
     async * list () { yield * list(store ?? await open()) },
     async close () {
       await opening
       const closing = store
       store = null
+      await closing?.locker.close?.()
       await closing?.uploads.close()
       await closing?.directory.close()
     }
@@ -93,5 +107,6 @@ async function openStore (options: Required<FsStorageOptions>): Promise<Store> {
   const files = new Files(durability, new Pace(2, adaptive), new Pace(0.5, adaptive && measureSync(paths.temporary('sync'))))
   const directory = new Directory(options.directory, files)
   await directory.open()
-  return { paths, files, directory, uploads: new OpenUploads(files, paths), creating: new Set() }
+  const locker = options.locks === 'directory' ? await DirectoryLocker.open(options.directory, files) : createMemoryLocker()
+  return { paths, files, directory, locker, uploads: new OpenUploads(files, paths), creating: new Set() }
 }

@@ -1,3 +1,4 @@
+import type { Locker } from '../../lib/locker.js'
 import { StorageFull } from '../../lib/storage.js'
 import type { Directory } from './directory.js'
 import { isCode, type Files } from './files.js'
@@ -10,6 +11,7 @@ export interface Store {
   readonly files: Files
   readonly directory: Directory
   readonly uploads: OpenUploads
+  readonly locker: Locker & { close?(): Promise<void> }
   /** Ids whose files are being made: what is not whole yet is not yet remains. */
   readonly creating: Set<string>
 }

@@ -8,7 +8,7 @@ import { createFsStorage } from '../../adapters/fs/index.js'
 import { Pace } from '../../adapters/fs/pace.js'
 import { StorageFull, UploadExists, type Storage, type UploadBody } from '../../lib/storage.js'
 import type { NewUpload } from '../../lib/upload.js'
-import { makeDirectory } from '../support/app.js'
+import { listNames, makeDirectory } from '../support/app.js'
 
 const makeUpload = (given: Partial<NewUpload> = {}): NewUpload => ({
   id: randomBytes(16).toString('hex'),
@@ -70,7 +70,7 @@ t.test('keeps the bytes in a file of the same name, and nothing else but the rec
   const { id } = makeUpload()
   await storage.create(makeUpload({ id }))
   await append(storage, id, 0, 'hello ', 'world'.slice(0, 4))
-  t.same((await readdir(directory)).sort(), [id, `${id}.json`])
+  t.same(await listNames(directory), [id, `${id}.json`])
   t.equal(await readFile(join(directory, id), 'utf8'), 'hello worl')
   t.equal((await stat(join(directory, id))).mode & 0o007, 0, 'other users of the machine can not read it')
 })

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { appendFile, readFile, readdir, stat, utimes, writeFile } from 'node:fs/promises'
+import { appendFile, readFile, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Storage } from '../../lib/storage.js'
 import type { NewUpload, Upload } from '../../lib/upload.js'
+import { listNames } from '../support/app.js'
 import { runMatrix, type Scenario } from '../support/crash-matrix.js'
 import { makeContent, perform } from '../support/crash-operations.mjs'
 
@@ -53,10 +54,10 @@ async function checkContent (storage: Storage, directory: string, id: string, co
 /** Nothing is left that belongs to no upload, now that it is old enough; and nothing at all, once the uploads are removed. */
 async function checkRemains (storage: Storage, directory: string, ...ids: string[]): Promise<void> {
   await storage.tidy!(new Date(Date.now() + 60_000))
-  const names = (await readdir(directory)).filter(name => !name.endsWith('.waiting'))
+  const names = (await listNames(directory)).filter(name => !name.endsWith('.waiting'))
   assert.deepEqual(names.sort(), ids.flatMap(id => [id, `${id}.json`]).sort())
   for (const id of ids) await storage.remove(id)
-  assert.deepEqual(await readdir(directory), [])
+  assert.deepEqual(await listNames(directory), [])
 }
 
 /** An upload at byte 3 that is appended to until `end`. */
@@ -144,7 +145,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     async retry (storage, directory, step) {
       if (await storage.find('a')) return
       if (step % 2 === 0) await storage.tidy!(new Date(Date.now() + 60_000))
-      if (step % 2 === 0) assert.deepEqual(await readdir(directory), [])
+      if (step % 2 === 0) assert.deepEqual(await listNames(directory), [])
       await storage.create(makeUpload())
     },
     async checkEnd (storage, directory) {
@@ -229,7 +230,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     check: async (storage, directory) => { assert.equal(await checkContent(storage, directory, 'a'), SMALL) },
     async retry (storage, directory) {
       const path = join(directory, 'a.claim')
-      const held = (await readdir(directory)).includes('a.claim')
+      const held = (await listNames(directory)).includes('a.claim')
       assert.equal(await storage.claim!('a', 60_000).then(async lease => { await lease?.release(); return lease === null }), held)
       const past = new Date(Date.now() - 120_000)
       if (held) await utimes(path, past, past)
@@ -255,7 +256,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     async checkEnd (storage, directory) {
       await storage.tidy!(new Date(Date.now() + 60_000))
       if (await storage.find('a')) await storage.remove('a')
-      assert.deepEqual(await readdir(directory), [])
+      assert.deepEqual(await listNames(directory), [])
     }
   }
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createMemoryStorage } from '../../adapters/memory/index.js'
 import type { TusOptions } from '../../lib/index.js'
-import { makeApp, makeDirectory, type TestApp } from '../support/app.js'
+import { listNames, makeApp, makeDirectory, type TestApp } from '../support/app.js'
 
 /** Uploads a whole file, and gives its id. */
 async function upload ({ app }: TestApp, content: string, headers: Record<string, string> = {}): Promise<string> {
@@ -90,7 +90,7 @@ for (const [name, options] of storages) {
       t.equal(await readFile(path, 'utf8'), 'hello')
       await claim!.done({ remove: true })
       t.equal(await readFile(path, 'utf8'), 'hello', 'it outlives the upload')
-      t.same((await import('node:fs')).readdirSync(directory), ['saved.txt'], 'no temporary file stays')
+      t.same(await listNames(directory), ['saved.txt'], 'no temporary file stays')
     })
 
     t.test('saveTo to a place that is not there fails, and the upload stays', async t => {

@@ -1,5 +1,5 @@
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +12,11 @@ export async function makeDirectory (t: Test): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'fastify-tus-'))
   t.teardown(() => rm(directory, { recursive: true, force: true }))
   return directory
+}
+
+/** What a directory of uploads holds, without the two folders by which processes exclude each other. */
+export async function listNames (directory: string): Promise<string[]> {
+  return (await readdir(directory)).filter(name => name !== '.locks' && name !== '.processes').sort()
 }
 
 export interface TestApp {

@@ -1,7 +1,8 @@
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { createHash } from 'node:crypto'
-import { readdir, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { listNames } from './app.js'
 
 export type Headers = Readonly<Record<string, string>>
 
@@ -57,7 +58,7 @@ export function encodeMetadata (metadata: Headers): string {
 
 /** Every file of a directory with its size: what must not change where a request is refused. */
 export async function listFiles (directory: string): Promise<string[]> {
-  const names = (await readdir(directory)).sort()
+  const names = await listNames(directory)
   return Promise.all(names.map(async name => `${name} ${(await stat(join(directory, name))).size}`))
 }
 
