@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { appendFile, readFile, stat, utimes, writeFile } from 'node:fs/promises'
+import { appendFile, readFile, readdir, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Storage } from '../../lib/storage.js'
@@ -240,6 +240,41 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
       assert.equal((await mustFind(storage, 'a')).processed, true)
       assert.equal(await checkContent(storage, directory, 'a'), SMALL)
       await checkRemains(storage, directory, 'a')
+    }
+  },
+
+  'EX-5: sweep: what expired is there or gone, what is complete stays and is finished in the end': {
+    async prepare (storage, directory) {
+      await createFilled(storage, SMALL, { id: 'a', length: SMALL, completes: 'by-mark' })
+      await createFilled(storage, 3, { id: 'b', length: SMALL })
+      const past = new Date(Date.now() - 60_000)
+      await utimes(join(directory, 'b'), past, past)
+    },
+    operation: { name: 'sweep' },
+    async check (storage, directory) {
+      assert.equal(await checkContent(storage, directory, 'a'), SMALL)
+      if (await storage.find('b')) assert.equal(await checkContent(storage, directory, 'b'), 3)
+    },
+    async checkEnd (storage, directory) {
+      const { complete, finished } = await mustFind(storage, 'a')
+      assert.deepEqual({ complete, finished }, { complete: true, finished: true })
+      assert.equal(await storage.find('b'), null)
+      await checkRemains(storage, directory, 'a')
+    }
+  },
+
+  'locks: what a process held is free for the next one, wherever it was': {
+    prepare: async () => {},
+    operation: { name: 'lock' },
+    async check (storage, directory) {
+      assert.deepEqual(await readdir(join(directory, '.locks')), [])
+      assert.equal(await storage.locker!.withLock('a', 1000, async () => 'free'), 'free')
+    },
+    retry: async () => {},
+    async checkEnd (_storage, directory) {
+      assert.deepEqual(await readdir(join(directory, '.locks')), [])
+      const registered = (await readdir(join(directory, '.processes'))).filter(name => !name.startsWith('new-'))
+      assert.equal(registered.length, 1, 'only the living are registered')
     }
   },
 

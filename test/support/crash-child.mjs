@@ -6,17 +6,22 @@
 import childProcess from 'node:child_process'
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
-import { makeContent, perform } from './crash-operations.mjs'
+import { perform } from './crash-operations.mjs'
 
 const [directory, last, when, operation] = process.argv.slice(2)
-const CHANGES = ['open', 'write', 'writev', 'writeFile', 'fdatasync', 'fsync', 'rename', 'rm', 'ftruncate', 'truncate', 'close', 'mkdir', 'link', 'copyFile', 'appendFile']
+const CHANGES = ['open', 'write', 'writev', 'writeFile', 'fdatasync', 'fsync', 'rename', 'rm', 'ftruncate', 'truncate', 'close', 'mkdir', 'link', 'symlink', 'copyFile', 'appendFile']
+
+// What the locks do is the same around every operation.
+const LOCKS = /\/\.(?:locks|processes)(?:\/|$)/
+const given = JSON.parse(operation)
+const countingLocks = given.name === 'open' || given.name === 'lock'
 
 let counting = false
 let step = 0
 
 /** Counts a call, and kills the process before it or after it. */
 function around (name, args, call) {
-  if (!counting || !touches(args[0]) || isReading(name, args)) return call(() => {})
+  if (!counting || !touches(/symlink/.test(name) ? args[1] : args[0]) || isReading(name, args)) return call(() => {})
   const mine = ++step
   const die = at => { if (mine === Number(last) && at === when) process.kill(process.pid, 'SIGKILL') }
   fs.writeSync(1, `${mine} ${name}\n`)
@@ -25,7 +30,8 @@ function around (name, args, call) {
 }
 
 function touches (target) {
-  return typeof target === 'number' ? target > 2 : String(target).startsWith(directory)
+  if (typeof target === 'number') return target > 2
+  return String(target).startsWith(directory) && (countingLocks || !LOCKS.test(target))
 }
 
 function isReading (name, [, flags]) {
@@ -66,7 +72,6 @@ childProcess.spawn = (...args) => around('spawn', [directory], after => {
 syncBuiltinESMExports()
 
 const { createFsStorage } = await import('../../dist/adapters/fs/index.js')
-const given = JSON.parse(operation)
 // What is the same step by step is tried both ways: synchronously, and through the thread pool.
 const storage = createFsStorage({ directory, metadataCalls: when === 'after' && given.name !== 'open' ? 'async' : 'adaptive' })
 counting = given.name === 'open'
@@ -74,7 +79,7 @@ await storage.open()
 // Where a system has no commands, this process does their work itself.
 if (given.commands === false) process.env.PATH = directory
 counting = true
-await perform(storage, given, makeContent)
+await perform(storage, given, () => createFsStorage({ directory }))
 counting = false
 await storage.close()
 fs.writeSync(1, 'done\n')

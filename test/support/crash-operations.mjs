@@ -1,10 +1,17 @@
+import Fastify from 'fastify'
+import fastifyTus from '../../dist/lib/index.js'
+
 /** Bytes that differ wherever they are: 13 is no divisor of what storages divide by. */
 export function makeContent (size) {
   return Buffer.alloc(size, '0123456789abc')
 }
 
-/** Runs one operation on a storage, as JSON describes it. */
-export async function perform (storage, { name, id, ...given }) {
+/**
+ * Runs one operation on a storage, as JSON describes it.
+ *
+ * @param openOther makes a second storage on the same directory, which is to the first one what another process is
+ */
+export async function perform (storage, { name, id, ...given }, openOther) {
   switch (name) {
     case 'open': return
     case 'create': return storage.create({ ...given.upload, createdAt: new Date(given.upload.createdAt) })
@@ -16,8 +23,33 @@ export async function perform (storage, { name, id, ...given }) {
     case 'addWaiting': return storage.addWaiting(id, given.final)
     case 'work': return work(storage, id)
     case 'remove': return storage.remove(id)
+    case 'sweep': return sweep(storage)
+    case 'lock': return lock(storage, openOther())
     default: throw new Error(`There is no operation ${name}`)
   }
+}
+
+/** What an application does from time to time. */
+async function sweep (storage) {
+  const app = Fastify()
+  await app.register(fastifyTus, { storage, expiration: { incomplete: 1000, sweepInterval: null } })
+  app.tus.addHook('postFinish', async () => {})
+  await app.ready()
+  const { failed } = await app.tus.sweep()
+  if (failed > 0) throw new Error(`${failed} uploads could not be swept`)
+}
+
+/** Takes a lock, passes it to another process, and takes it again. */
+async function lock (storage, other) {
+  await other.open()
+  let waiting
+  await storage.locker.withLock('a', 5000, async wanted => {
+    waiting = other.locker.withLock('a', 5000, async () => {})
+    await new Promise(resolve => { wanted.onRequest(resolve) })
+  })
+  await waiting
+  await storage.locker.withLock('a', 5000, async () => {})
+  await other.close()
 }
 
 /** What a worker does that finishes an upload. */
