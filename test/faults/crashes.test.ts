@@ -251,6 +251,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
       await utimes(join(directory, 'b'), past, past)
     },
     operation: { name: 'sweep' },
+    reads: true,
     async check (storage, directory) {
       assert.equal(await checkContent(storage, directory, 'a'), SMALL)
       if (await storage.find('b')) assert.equal(await checkContent(storage, directory, 'b'), 3)

@@ -12,6 +12,8 @@ import { spawnNode } from './server-process.js'
 export interface Scenario {
   /** What is there before. */
   readonly prepare: (storage: Storage, directory: string) => Promise<void>
+  /** Reads files on its way, in any order, which takes other steps through the thread pool: only their kinds are compared. */
+  readonly reads?: boolean
   /** What is interrupted. */
   readonly operation: Operation
   /** Says what is wrong with what the crash left, as the next process finds it, before anything is repaired. */
@@ -26,8 +28,8 @@ export interface Scenario {
 export async function runMatrix (t: Test, scenario: Scenario): Promise<void> {
   const root = await makeDirectory(t)
   const steps = await Promise.all((['before', 'after'] as const).map(when => runSeries(t, root, scenario, when)))
-  // Files come out of a directory in any order.
-  t.same([...steps[0]!].sort(), [...steps[1]!].sort(), `${steps[0]!.length} steps: ${steps[0]!.join(' ')}`)
+  const comparable = scenario.reads ? steps.map(names => [...new Set(names)].sort()) : steps
+  t.same(comparable[0], comparable[1], `${steps[0]!.length} steps: ${steps[0]!.join(' ')}`)
   t.ok(steps[0]!.length > 0)
 }
 
