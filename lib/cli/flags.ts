@@ -14,6 +14,8 @@ export interface ServeFlags {
   readonly cors: string | null
   readonly download: boolean
   readonly trustProxy: string | null
+  /** Processes. */
+  readonly workers: number
   readonly logLevel: string
 }
 
@@ -42,6 +44,7 @@ export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv
     cors: get('cors'),
     download: !has('no-download'),
     trustProxy: get('trust-proxy'),
+    workers: oneOf('workers', get('workers') ?? '1', 'a number from 1 to 1024', parseWorkers),
     logLevel: oneOf('log-level', get('log-level') ?? 'info', LEVELS.join(', '), level => LEVELS.includes(level) ? level : null)
   }
 }
@@ -69,6 +72,10 @@ function parsePort (text: string): number | null {
   return /^\d{1,5}$/.test(text) && Number(text) <= 65535 ? Number(text) : null
 }
 
+function parseWorkers (text: string): number | null {
+  return /^[1-9]\d{0,3}$/.test(text) && Number(text) <= 1024 ? Number(text) : null
+}
+
 function parseExpire (text: string): number | null {
   return parseDuration(text) || null
 }
@@ -92,5 +99,6 @@ const OPTIONS = {
   'no-download': flag,
   'no-ietf': flag,
   'trust-proxy': text,
+  workers: text,
   'log-level': text
 } as const

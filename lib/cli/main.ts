@@ -1,17 +1,19 @@
 #!/usr/bin/env node
+import cluster from 'node:cluster'
 import { readFileSync } from 'node:fs'
-import { UsageError, parseServeFlags } from './flags.js'
+import { UsageError, parseServeFlags, type ServeFlags } from './flags.js'
 import { serve } from './serve.js'
+import { Workers, type Ready } from './workers.js'
 
 const USAGE = `fastify-tus: resumable uploads over tus
 
   fastify-tus serve [--host 127.0.0.1] [--port 1080] [--prefix /files]
                     [--dir ./uploads] [--durability fsync|none]
                     [--max-size SIZE] [--expire DURATION] [--cors ORIGIN] [--no-download] [--no-ietf]
-                    [--trust-proxy CIDR] [--log-level LEVEL]
+                    [--trust-proxy CIDR] [--workers N] [--log-level LEVEL]
 
 Sizes read 5GB or 8MiB, durations 24h or 30s. Incomplete uploads expire that long after their last byte,
-by default after 24h. Each flag also reads from the environment: FASTIFY_TUS_PORT, FASTIFY_TUS_MAX_SIZE, …
+by default after 24h. With several workers, SIGHUP replaces one after the other. Each flag also reads from the environment: FASTIFY_TUS_PORT, FASTIFY_TUS_MAX_SIZE, …
 `
 
 try {
@@ -26,7 +28,7 @@ async function run ([command, ...args]: string[]): Promise<void> {
   if (args.includes('--help') || args.includes('-h')) return run(['--help'])
   switch (command) {
     case 'serve':
-      await serve(parseServeFlags(args, process.env))
+      await start(parseServeFlags(args, process.env))
       return
     case '--help': case '-h': case 'help':
       process.stdout.write(USAGE)
@@ -37,6 +39,13 @@ async function run ([command, ...args]: string[]): Promise<void> {
     default:
       throw new UsageError(command === undefined ? 'a command is missing' : `there is no command '${command}'`)
   }
+}
+
+async function start (flags: ServeFlags): Promise<void> {
+  const several = flags.workers > 1
+  const url = several && cluster.isPrimary ? await new Workers(flags).start() : await serve(flags)
+  if (cluster.isWorker) process.send!({ url } satisfies Ready)
+  else process.stdout.write(`fastify-tus listening on ${url}\n`)
 }
 
 function readVersion (): string {

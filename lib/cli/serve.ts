@@ -4,8 +4,8 @@ import { createFsStorage } from '../../adapters/fs/index.js'
 import fastifyTus from '../index.js'
 import type { ServeFlags } from './flags.js'
 
-/** Starts a server, prints one line when it is ready, and stops in order at SIGTERM and SIGINT. */
-export async function serve (flags: ServeFlags): Promise<FastifyInstance> {
+/** Starts a server, which stops in order at SIGTERM and SIGINT, and resolves to the URL where uploads are created. */
+export async function serve (flags: ServeFlags): Promise<string> {
   const app = Fastify({
     logger: { level: flags.logLevel, stream: process.stderr },
     trustProxy: flags.trustProxy ?? false,
@@ -24,8 +24,7 @@ export async function serve (flags: ServeFlags): Promise<FastifyInstance> {
   })
   await app.listen({ host: flags.host, port: flags.port })
   stopOnSignals(app)
-  process.stdout.write(`fastify-tus listening on ${getUrl(app, flags)}\n`)
-  return app
+  return getUrl(app, flags)
 }
 
 function getUrl (app: FastifyInstance, { host, prefix }: ServeFlags): string {

@@ -1,0 +1,103 @@
+import Fastify, { type FastifyBaseLogger } from 'fastify'
+import cluster, { type Worker } from 'node:cluster'
+import { once } from 'node:events'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { ServeFlags } from './flags.js'
+
+/** What a worker tells when it listens. */
+export interface Ready {
+  readonly url: string
+}
+
+/**
+ * Runs `serve` in several processes that share one port.
+ *
+ * One that ends is replaced. SIGTERM and SIGINT stop all in order; SIGHUP replaces one after the other, each only when its successor listens.
+ */
+export class Workers {
+  readonly #number: number
+  readonly #log: FastifyBaseLogger
+  readonly #ready = new Set<number>()
+  #stopping = false
+  #rolling: Promise<void> | null = null
+
+  constructor ({ workers, logLevel }: ServeFlags) {
+    this.#number = workers
+    this.#log = Fastify({ logger: { level: logLevel, stream: process.stderr } }).log
+  }
+
+  /**
+   * Resolves to the URL as soon as all listen.
+   *
+   * @throws if one of them can't start
+   */
+  async start (): Promise<string> {
+    const urls = await Promise.all(Array.from({ length: this.#number }, () => this.#fork()))
+    cluster.on('exit', (worker, code, signal) => {
+      if (worker.exitedAfterDisconnect !== true) this.#replace(worker, signal || code).catch(ignore)
+    })
+    process.on('SIGTERM', () => this.#stop()).on('SIGINT', () => this.#stop()).on('SIGHUP', () => this.#roll())
+    return urls[0]!
+  }
+
+  async #fork (): Promise<string> {
+    const worker = cluster.fork()
+    const ended = once(worker, 'exit').then(() => { throw new Error('a worker could not start') })
+    ended.catch(ignore)
+    const [{ url }] = await Promise.race([once(worker, 'message'), ended]) as [Ready]
+    this.#ready.add(worker.id)
+    return url
+  }
+
+  async #replace (worker: Worker, cause: number | string): Promise<void> {
+    if (this.#stopping) return
+    this.#log.error({ worker: worker.process.pid, cause }, 'a worker ended')
+    // One that can't start, because its disk is away, is tried again, but not all the time.
+    if (!this.#ready.delete(worker.id)) await pause(REST, undefined, { ref: false })
+    if (!this.#stopping) await this.#fork()
+  }
+
+  #roll (): void {
+    this.#rolling ??= this.#rollAll().catch(error => this.#log.error({ err: error }, 'the workers were not all replaced')).then(() => { this.#rolling = null })
+  }
+
+  async #rollAll (): Promise<void> {
+    for (const old of getWorkers()) {
+      await this.#fork()
+      if (this.#stopping) return
+      await this.#end(old)
+      this.#log.info({ worker: old.process.pid }, 'a worker was replaced')
+    }
+  }
+
+  async #stop (): Promise<void> {
+    if (this.#stopping) return
+    this.#stopping = true
+    await Promise.all(getWorkers().map(worker => this.#end(worker)))
+    process.exit(0)
+  }
+
+  /** Resolves when it has gone. */
+  async #end (worker: Worker): Promise<void> {
+    if (worker.isDead()) return
+    const ended = once(worker, 'exit')
+    // Who ends on request needs no successor.
+    worker.exitedAfterDisconnect = true
+    worker.process.kill('SIGTERM')
+    const timer = setTimeout(() => worker.process.kill('SIGKILL'), PATIENCE)
+    await ended
+    clearTimeout(timer)
+  }
+}
+
+function getWorkers (): Worker[] {
+  return Object.values(cluster.workers ?? {}).filter(worker => worker !== undefined)
+}
+
+// A worker that could not start was logged when it ended.
+function ignore (): void {}
+
+/** How long a worker may take to stop, in ms. */
+const PATIENCE = 9_500
+/** How long to wait before the next try to start a worker, in ms. */
+const REST = 1_000
