@@ -7,7 +7,7 @@ export interface Locker {
    * end, so that nobody waits for a connection that died unnoticed.
    *
    * @param timeout how long to wait for the upload, in ms
-   * @throws LockTimeout if the upload did not become free in time; `work` did not run
+   * @throws LockTimeout if the upload did not become free in time, or at once if too many wait for it; `work` did not run
    */
   withLock<Result>(id: string, timeout: number, work: (wanted: Wanted) => Promise<Result>): Promise<Result>
 }
@@ -19,18 +19,31 @@ export interface Wanted {
   onRequest(listener: () => void): void
 }
 
+/** How many may wait for one upload: more than any client needs, and too few to pile up requests. */
+export const MOST_WAITING = 32
+
 /** The upload stayed in use for longer than the caller would wait. */
 export class LockTimeout extends Error {
   override readonly name = 'LockTimeout'
 }
 
-/** Exclusion between the requests of one process. */
-export function createMemoryLocker (): Locker {
+export interface MemoryLockerOptions {
+  /** How many may wait for one upload; who comes then is refused at once. Default 32. */
+  readonly maxWaiting?: number
+}
+
+/**
+ * Exclusion between the requests of one process.
+ *
+ * @throws TypeError for options that it can't work with
+ */
+export function createMemoryLocker ({ maxWaiting = MOST_WAITING }: MemoryLockerOptions = {}): Locker {
+  if (!Number.isSafeInteger(maxWaiting) || maxWaiting < 1) throw new TypeError("createMemoryLocker: 'maxWaiting' must be a whole number from 1")
   const queues = new Map<string, Queue>()
 
   return {
     async withLock (id, timeout, work) {
-      const queue = queues.get(id) ?? new Queue()
+      const queue = queues.get(id) ?? new Queue(maxWaiting)
       queues.set(id, queue)
       const wanted = await queue.enter(timeout)
       try {
@@ -47,6 +60,11 @@ export function createMemoryLocker (): Locker {
 class Queue {
   #holder: Holder | null = null
   readonly #waiting: Array<() => void> = []
+  readonly #maxWaiting: number
+
+  constructor (maxWaiting: number) {
+    this.#maxWaiting = maxWaiting
+  }
 
   /** Resolves when it is the caller's turn. */
   async enter (timeout: number): Promise<Wanted> {
@@ -67,6 +85,7 @@ class Queue {
   }
 
   #wait (timeout: number): Promise<void> {
+    if (this.#waiting.length >= this.#maxWaiting) throw new LockTimeout('Too many wait for the upload')
     return new Promise((resolve, reject) => {
       const turn = () => {
         clearTimeout(timer)

@@ -14,6 +14,10 @@ export interface ServeFlags {
   readonly cors: string | null
   readonly download: boolean
   readonly trustProxy: string | null
+  /** How long a client may take to send the head of a request, in ms. */
+  readonly headersTimeout: number
+  /** How many connections may be open; `null` is no limit. */
+  readonly maxConnections: number | null
   readonly logLevel: string
 }
 
@@ -42,6 +46,8 @@ export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv
     cors: get('cors'),
     download: !has('no-download'),
     trustProxy: get('trust-proxy'),
+    headersTimeout: oneOf('headers-timeout', get('headers-timeout') ?? '30s', 'a duration such as 30s, from 1s to 1h', parseHeadersTimeout),
+    maxConnections: optional('max-connections', get('max-connections'), 'a whole number from 1', parseCount),
     logLevel: oneOf('log-level', get('log-level') ?? 'info', LEVELS.join(', '), level => LEVELS.includes(level) ? level : null)
   }
 }
@@ -73,6 +79,15 @@ function parseExpire (text: string): number | null {
   return parseDuration(text) || null
 }
 
+function parseHeadersTimeout (text: string): number | null {
+  const duration = parseDuration(text)
+  return duration !== null && duration >= 1000 && duration <= 3_600_000 ? duration : null
+}
+
+function parseCount (text: string): number | null {
+  return /^[1-9]\d{0,8}$/.test(text) ? Number(text) : null
+}
+
 function parseDurability (text: string): 'fsync' | 'none' | null {
   return text === 'fsync' || text === 'none' ? text : null
 }
@@ -92,5 +107,7 @@ const OPTIONS = {
   'no-download': flag,
   'no-ietf': flag,
   'trust-proxy': text,
+  'headers-timeout': text,
+  'max-connections': text,
   'log-level': text
 } as const
