@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import { freeBuffers } from './free-buffers.js'
+import { RateWatch, type MinRate } from './min-rate.js'
 import type { UploadBody } from './storage.js'
 
 /** Why a body ended before its client had sent all of it. */
@@ -14,6 +15,8 @@ export interface BodyOptions {
   readonly overflow: () => Error
   /** How long it may bring nothing, in ms. */
   readonly stallTimeout: number
+  /** The least that it must bring; `null` is nothing. */
+  readonly minRate: MinRate | null
   /** Memory shared by all bodies of the process. */
   readonly budget: BodyBudget
   /** Whether nobody else can hold what the source brings: a batch is then freed when the next one is asked for. */
@@ -44,6 +47,7 @@ export class RequestBody implements UploadBody {
   #turn: NodeJS.Immediate | null = null
   #wake: (() => void) | null = null
   #stall: NodeJS.Timeout | null = null
+  #watch: RateWatch | null = null
 
   constructor (source: Readable, options: BodyOptions) {
     this.#source = source
@@ -77,7 +81,7 @@ export class RequestBody implements UploadBody {
   }
 
   #open (): void {
-    const { budget, stallTimeout } = this.#options
+    const { budget, stallTimeout, minRate } = this.#options
     this.#state = 'open'
     budget.enter()
     const source = this.#source
@@ -87,6 +91,7 @@ export class RequestBody implements UploadBody {
     source.on('error', this.#onGone)
     source.on('close', this.#onGone)
     this.#stall = setTimeout(this.#onStall, stallTimeout)
+    if (minRate !== null) this.#watch = new RateWatch(minRate, () => this.#received, () => this.interrupt('stalled'))
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -133,6 +138,7 @@ export class RequestBody implements UploadBody {
     if (this.#state === 'open') {
       this.#options.budget.leave()
       if (this.#stall !== null) clearTimeout(this.#stall)
+      this.#watch?.stop()
       const source = this.#source
       source.off('data', this.#onData)
       source.off('end', this.#onEnd)
@@ -147,6 +153,7 @@ export class RequestBody implements UploadBody {
 
   #pause (): void {
     this.#paused = true
+    this.#watch?.pause()
     this.#source.pause()
   }
 
@@ -158,6 +165,7 @@ export class RequestBody implements UploadBody {
     if (this.#paused && this.#state === 'open') {
       this.#paused = false
       this.#stall?.refresh()
+      this.#watch?.resume()
       this.#source.resume()
     }
     return batch

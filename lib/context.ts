@@ -1,3 +1,4 @@
+import { Admission } from './admission.js'
 import { Arrivals } from './arrivals.js'
 import { Background } from './background.js'
 import { BodyBudget } from './body.js'
@@ -14,6 +15,7 @@ export interface Context {
   readonly storage: Storage
   readonly locker: Locker
   readonly hooks: Hooks
+  readonly admission: Admission
   readonly budget: BodyBudget
   readonly openBodies: OpenBodies
   /** The ids of the uploads that receive a body in this process. */
@@ -30,6 +32,7 @@ export function createContext (wanted: ResolvedOptions, storage: Storage): Conte
     storage,
     locker: options.locker ?? storage.locker ?? createMemoryLocker(),
     hooks: new Hooks(),
+    admission: new Admission(options.maxConcurrentUploads),
     budget: new BodyBudget(),
     openBodies: new OpenBodies(),
     receiving: new Set(),

@@ -55,6 +55,6 @@ const ALLOWED = [
   'Upload-Metadata', 'Upload-Offset', 'X-HTTP-Method-Override', 'X-Request-ID', 'X-Requested-With'
 ] as const
 const EXPOSED = [
-  'Location', 'Tus-Checksum-Algorithm', 'Tus-Extension', 'Tus-Max-Size', 'Tus-Resumable', 'Tus-Version', 'Upload-Concat',
+  'Location', 'Retry-After', 'Tus-Checksum-Algorithm', 'Tus-Extension', 'Tus-Max-Size', 'Tus-Resumable', 'Tus-Version', 'Upload-Concat',
   'Upload-Defer-Length', 'Upload-Expires', 'Upload-Length', 'Upload-Metadata', 'Upload-Offset'
 ] as const

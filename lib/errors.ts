@@ -69,10 +69,11 @@ export const TUS_ERR_PRECONDITION_FAILED = define('TUS_ERR_PRECONDITION_FAILED',
 // What came in between
 export const TUS_ERR_LOCK_TIMEOUT = define('TUS_ERR_LOCK_TIMEOUT', 423, () => 'The upload is in use by another request')
 export const TUS_ERR_BODY_TAKEN_OVER = define<{ offset: number }>('TUS_ERR_BODY_TAKEN_OVER', 423, f => `Another request asked for this upload, so this one ended at byte ${f.offset}`)
-export const TUS_ERR_BODY_STALLED = define<{ offset: number }>('TUS_ERR_BODY_STALLED', 408, f => `No byte arrived for too long, so the body ended at byte ${f.offset}`)
+export const TUS_ERR_BODY_STALLED = define<{ offset: number }>('TUS_ERR_BODY_STALLED', 408, f => `Too little arrived for too long, so the body ended at byte ${f.offset}`)
 export const TUS_ERR_BODY_CUT = define<{ offset: number }>('TUS_ERR_BODY_CUT', 400, f => `The connection broke at byte ${f.offset}`)
 export const TUS_ERR_UPLOAD_STOPPED = define<{ reason: string }>('TUS_ERR_UPLOAD_STOPPED', 400, f => `The application stopped and removed the upload: ${f.reason}`)
 export const TUS_ERR_SHUTTING_DOWN = define<{ offset?: number }>('TUS_ERR_SHUTTING_DOWN', 503, () => 'The server is about to stop: try again in a moment')
+export const TUS_ERR_TOO_MANY_UPLOADS = define<{ max: number, retryAfter: number }>('TUS_ERR_TOO_MANY_UPLOADS', 429, f => `Only ${f.max} requests may send bytes at once: try again in ${f.retryAfter} seconds`)
 
 // What failed on this side
 export const TUS_ERR_STORAGE_FULL = define('TUS_ERR_STORAGE_FULL', 507, () => 'There is no room left to store this')

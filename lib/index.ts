@@ -12,11 +12,14 @@ export { TusError, errorCodes, type ErrorFacts } from './errors.js'
 export type { TusApi } from './api.js'
 export type { Claim } from './claim.js'
 export type { ClaimOptions } from './claims.js'
+export type { Extension } from './extensions.js'
 export { StopUpload } from './hooks.js'
+export type { ConcurrencyLimit } from './admission.js'
 export type { SweepCounts } from './operations/sweep.js'
 export type { AccessAction, CreateDecision, FinishDecision, HookName, LifecycleHooks } from './hooks.js'
-export { LockTimeout, createMemoryLocker, type Locker, type Wanted } from './locker.js'
-export type { Extension, RouteOptions, TusOptions } from './options.js'
+export { LockTimeout, createMemoryLocker, type Locker, type MemoryLockerOptions, type Wanted } from './locker.js'
+export type { MinRate } from './min-rate.js'
+export type { RouteOptions, TusOptions } from './options.js'
 export {
   LengthConflict, OffsetConflict, StorageFull, UploadExists, UploadMissing,
   type Addition, type ByteRange, type Lease, type Storage, type UploadBody, type UploadChange

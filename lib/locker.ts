@@ -19,6 +19,9 @@ export interface Wanted {
   onRequest(listener: () => void): void
 }
 
+/** How many may wait for one upload: more than any client needs, and too few to pile up requests. */
+export const MOST_WAITING = 32
+
 /** The upload stayed in use for longer than the caller would wait. */
 export class LockTimeout extends Error {
   override readonly name = 'LockTimeout'
@@ -30,9 +33,19 @@ export class LocksUnsupported extends Error {
   readonly code = 'TUS_ERR_LOCKS_UNSUPPORTED'
 }
 
-/** Exclusion between the requests of one process. */
-export function createMemoryLocker (): Locker {
-  const queues = new LockQueues()
+export interface MemoryLockerOptions {
+  /** How many may wait for one upload; who comes then is refused at once. Default 32. */
+  readonly maxWaiting?: number
+}
+
+/**
+ * Exclusion between the requests of one process.
+ *
+ * @throws TypeError for options that it can't work with
+ */
+export function createMemoryLocker ({ maxWaiting = MOST_WAITING }: MemoryLockerOptions = {}): Locker {
+  if (!Number.isSafeInteger(maxWaiting) || maxWaiting < 1) throw new TypeError("createMemoryLocker: 'maxWaiting' must be a whole number from 1")
+  const queues = new LockQueues(maxWaiting)
 
   return {
     async withLock (id, timeout, work) {
@@ -50,11 +63,16 @@ export function createMemoryLocker (): Locker {
 /** The queues of all uploads that somebody in this process holds. */
 export class LockQueues {
   readonly #queues = new Map<string, LockQueue>()
+  readonly #maxWaiting: number
+
+  constructor (maxWaiting: number) {
+    this.#maxWaiting = maxWaiting
+  }
 
   /** The queue of an upload, which is to be entered at once. */
   get (id: string): LockQueue {
     let queue = this.#queues.get(id)
-    if (queue === undefined) this.#queues.set(id, queue = new LockQueue(id))
+    if (queue === undefined) this.#queues.set(id, queue = new LockQueue(id, this.#maxWaiting))
     return queue
   }
 
@@ -79,9 +97,11 @@ export class LockQueue {
   readonly id: string
   #holder: Holder | null = null
   readonly #waiting: Array<() => void> = []
+  readonly #maxWaiting: number
 
-  constructor (id: string) {
+  constructor (id: string, maxWaiting: number) {
     this.id = id
+    this.#maxWaiting = maxWaiting
   }
 
   get isEmpty (): boolean {
@@ -112,6 +132,7 @@ export class LockQueue {
   }
 
   #wait (timeout: number | null, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#waiting.length >= this.#maxWaiting) throw new LockTimeout('Too many wait for the upload')
     return new Promise((resolve, reject) => {
       const settle = () => {
         if (timer !== null) clearTimeout(timer)

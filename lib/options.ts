@@ -1,19 +1,16 @@
 import type { FastifyCorsOptions } from '@fastify/cors'
 import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
-import { randomBytes } from 'node:crypto'
+import type { ConcurrencyLimit } from './admission.js'
 import { CHECKSUM_ALGORITHMS, type ChecksumAlgorithm } from './checksum.js'
-import { TUS_ERR_HOOK_RESULT, TUS_ERR_OPTION_INVALID, TUS_ERR_OPTION_UNKNOWN } from './errors.js'
+import { TUS_ERR_HOOK_RESULT } from './errors.js'
 import type { Expiration } from './expiration.js'
+import { EXTENSIONS, type Extension } from './extensions.js'
 import type { Locker } from './locker.js'
+import type { MinRate } from './min-rate.js'
+import { checkOption, isWhole } from './option-checks.js'
+import { createRandomId } from './random-id.js'
 import type { Storage } from './storage.js'
 import type { Metadata } from './upload.js'
-
-/** The extensions of tus 1.0.0 that can be switched. */
-export const EXTENSIONS = [
-  'creation', 'creation-with-upload', 'creation-defer-length', 'termination', 'checksum', 'checksum-trailer', 'expiration',
-  'concatenation', 'concatenation-unfinished'
-] as const
-export type Extension = typeof EXTENSIONS[number]
 
 /** Options of Fastify that the plugin puts on each of its routes. */
 export type RouteOptions = Pick<RouteShorthandOptions,
@@ -50,6 +47,16 @@ export interface TusOptions {
   lockTimeout?: number
   /** A body that brings no byte for so long, in ms, ends there. Default 60 000. */
   stallTimeout?: number
+  /**
+   * A body that brings fewer than `bytes` within any `window` of ms ends there as one that stalls; time in which the storage is slow does not count.
+   * `null` is no minimum. Default `{ bytes: 1024, window: 60_000 }`: far below what the slowest phone brings, and too much for one who only holds a connection.
+   */
+  minRate?: MinRate | null
+  /**
+   * How many requests of one client may send bytes at once, in this process; 429 to more. `key` says whom a request counts for: the default is `request.ip`.
+   * `null` is no limit. Default `null`.
+   */
+  maxConcurrentUploads?: number | ConcurrencyLimit | null
   /** How often `postReceive` hooks run during a long body, at most, in ms. Default 1000. */
   progressInterval?: number
   /** The id of a new upload. Default: 128 random bits in hexadecimal. */
@@ -85,6 +92,8 @@ export interface ResolvedOptions {
   readonly locker: Locker | null
   readonly lockTimeout: number
   readonly stallTimeout: number
+  readonly minRate: MinRate | null
+  readonly maxConcurrentUploads: ConcurrencyLimit | null
   readonly progressInterval: number
   readonly generateId: NonNullable<TusOptions['generateId']>
   readonly hasOwnIds: boolean
@@ -100,7 +109,7 @@ export interface ResolvedOptions {
  * @throws TUS_ERR_OPTION_INVALID, TUS_ERR_OPTION_UNKNOWN
  */
 export function resolveOptions (options: TusOptions): ResolvedOptions {
-  for (const [name, value] of Object.entries(options)) check(name, value)
+  for (const [name, value] of Object.entries(options)) checkOption(name, value)
   const { maxSize = null } = options
   return {
     prefix: normalizePrefix(options.prefix ?? '/files'),
@@ -117,6 +126,8 @@ export function resolveOptions (options: TusOptions): ResolvedOptions {
     locker: options.locker ?? null,
     lockTimeout: options.lockTimeout ?? 10_000,
     stallTimeout: options.stallTimeout ?? 60_000,
+    minRate: options.minRate === undefined ? { bytes: 1024, window: 60_000 } : options.minRate,
+    maxConcurrentUploads: resolveConcurrency(options.maxConcurrentUploads ?? null),
     progressInterval: options.progressInterval ?? 1000,
     generateId: options.generateId ?? createRandomId,
     hasOwnIds: options.generateId !== undefined,
@@ -125,58 +136,6 @@ export function resolveOptions (options: TusOptions): ResolvedOptions {
     cors: options.cors ?? false,
     routeOptions: options.routeOptions ?? {}
   }
-}
-
-type Check = readonly [expected: string, holds: (value: unknown) => boolean]
-
-const TIMEOUT: Check = ['a number of milliseconds from 1 to 2147483647', value => isWhole(value) && value >= 1 && value <= 2 ** 31 - 1]
-const BYTES: Check = ['a whole number of bytes from 0 to 2^53 - 1, or null', value => value === null || isWhole(value)]
-const BOOLEAN: Check = ['true or false', value => typeof value === 'boolean']
-const FUNCTION: Check = ['a function', value => typeof value === 'function']
-const ANYTHING: Check = ['anything', () => true]
-
-const CHECKS: Readonly<Record<string, Check>> = {
-  prefix: ["a path that starts with '/', such as '/files'", value => typeof value === 'string' && PREFIX.test(value)],
-  storage: ['a storage, such as createFsStorage({ directory })', value => hasMethods(value, ['create', 'find', 'append', 'setLength', 'complete', 'remove', 'update'])],
-  maxSize: ['a whole number of bytes from 0 to 2^53 - 1, null, or a function of the request', value => typeof value === 'function' || BYTES[1](value)],
-  maxAppendSize: BYTES,
-  maxMetadataSize: ['a whole number of bytes', isWhole],
-  extensions: [`a list of: ${EXTENSIONS.join(', ')}; each with the one that it extends`, isExtensionList],
-  checksumAlgorithms: [`a list, not empty, of: ${CHECKSUM_ALGORITHMS.join(', ')}`, value => Array.isArray(value) && value.length > 0 && value.every(name => CHECKSUM_ALGORITHMS.includes(name))],
-  protocols: ["a list that contains 'tus'", value => Array.isArray(value) && value.length > 0 && value.every(name => name === 'tus')],
-  expiration: ['false, or an object of incomplete, complete, sweepInterval, each a number of milliseconds above 0 or null', isExpiration],
-  download: BOOLEAN,
-  locker: ['an object with a method withLock', value => hasMethods(value, ['withLock'])],
-  lockTimeout: TIMEOUT,
-  stallTimeout: TIMEOUT,
-  progressInterval: TIMEOUT,
-  generateId: FUNCTION,
-  location: FUNCTION,
-  relativeLocation: BOOLEAN,
-  cors: ['false or an object of options for @fastify/cors', value => value === false || isObject(value)],
-  routeOptions: ['an object of route options of Fastify', isObject],
-  // Fastify's own options of register()
-  logLevel: ANYTHING,
-  logSerializers: ANYTHING
-}
-
-function check (option: string, value: unknown): void {
-  if (!Object.hasOwn(CHECKS, option)) throw TUS_ERR_OPTION_UNKNOWN({ option })
-  const [expected, holds] = CHECKS[option]!
-  if (value !== undefined && !holds(value)) throw TUS_ERR_OPTION_INVALID({ option, expected })
-}
-
-/** Some extensions are nothing without another: `creation-with-upload` without `creation` (CU-2), for one. */
-function isExtensionList (value: unknown): boolean {
-  return Array.isArray(value) && value.every(name => EXTENSIONS.includes(name) && (!(name in NEEDS) || value.includes(NEEDS[name])))
-}
-
-const NEEDS: Readonly<Record<string, Extension>> = {
-  'creation-with-upload': 'creation',
-  'creation-defer-length': 'creation',
-  concatenation: 'creation',
-  'checksum-trailer': 'checksum',
-  'concatenation-unfinished': 'concatenation'
 }
 
 function resolveExpiration (given: Exclude<TusOptions['expiration'], undefined>): Pick<ResolvedOptions, 'expiration' | 'sweepInterval'> {
@@ -194,12 +153,9 @@ export function fitToStorage (options: ResolvedOptions, storage: Storage): Resol
   return { ...options, extensions, expiration: extensions.has('expiration') ? options.expiration : null }
 }
 
-function isExpiration (value: unknown): boolean {
-  if (value === false) return true
-  if (!isObject(value)) return false
-  return Object.entries(value as object).every(([name, time]) =>
-    ['incomplete', 'complete', 'sweepInterval'].includes(name) && (time === null || time === undefined || (isWhole(time) && time > 0)) &&
-    (name !== 'sweepInterval' || time === null || time === undefined || TIMEOUT[1](time)))
+/** A connection through a Unix socket has no address: all of those count as one. */
+function resolveConcurrency (given: number | ConcurrencyLimit | null): ConcurrencyLimit | null {
+  return typeof given === 'number' ? { max: given, key: ({ ip }) => ip ?? '' } : given
 }
 
 function resolveExtensions (chosen: readonly Extension[]): ReadonlySet<Extension> {
@@ -218,30 +174,4 @@ function normalizePrefix (prefix: string): string {
   return prefix.replace(/\/+$/, '')
 }
 
-/** 128 random bits. They are drawn for many ids at once: a call for a few costs as much. */
-function createRandomId (): string {
-  if (drawn === pool.length) {
-    pool = randomBytes(16 * 128)
-    drawn = 0
-  }
-  drawn += 16
-  return pool.toString('hex', drawn - 16, drawn)
-}
-
-let pool = Buffer.alloc(0)
-let drawn = 0
-
-function isWhole (value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0
-}
-
-function isObject (value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function hasMethods (value: unknown, names: readonly string[]): boolean {
-  return isObject(value) && names.every(name => typeof (value as Record<string, unknown>)[name] === 'function')
-}
-
 const DAY = 86_400_000
-const PREFIX = /^\/[^\s?#*:]*$/

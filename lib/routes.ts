@@ -146,6 +146,7 @@ function createExchange ({ options, budget, openBodies }: Context, request: Fast
         limit: limits.limit,
         overflow: limits.overflow,
         stallTimeout: options.stallTimeout,
+        minRate: options.minRate,
         budget,
         owned
       })

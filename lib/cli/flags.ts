@@ -16,6 +16,10 @@ export interface ServeFlags {
   readonly trustProxy: string | null
   /** Processes. */
   readonly workers: number
+  /** How long a client may take to send the head of a request, in ms. */
+  readonly headersTimeout: number
+  /** How many connections may be open; `null` is no limit. */
+  readonly maxConnections: number | null
   readonly logLevel: string
 }
 
@@ -45,6 +49,8 @@ export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv
     download: !has('no-download'),
     trustProxy: get('trust-proxy'),
     workers: oneOf('workers', get('workers') ?? '1', 'a number from 1 to 1024', parseWorkers),
+    headersTimeout: oneOf('headers-timeout', get('headers-timeout') ?? '30s', 'a duration such as 30s, from 1s to 1h', parseHeadersTimeout),
+    maxConnections: optional('max-connections', get('max-connections'), 'a whole number from 1', parseCount),
     logLevel: oneOf('log-level', get('log-level') ?? 'info', LEVELS.join(', '), level => LEVELS.includes(level) ? level : null)
   }
 }
@@ -80,6 +86,15 @@ function parseExpire (text: string): number | null {
   return parseDuration(text) || null
 }
 
+function parseHeadersTimeout (text: string): number | null {
+  const duration = parseDuration(text)
+  return duration !== null && duration >= 1000 && duration <= 3_600_000 ? duration : null
+}
+
+function parseCount (text: string): number | null {
+  return /^[1-9]\d{0,8}$/.test(text) ? Number(text) : null
+}
+
 function parseDurability (text: string): 'fsync' | 'none' | null {
   return text === 'fsync' || text === 'none' ? text : null
 }
@@ -100,5 +115,7 @@ const OPTIONS = {
   'no-ietf': flag,
   'trust-proxy': text,
   workers: text,
+  'headers-timeout': text,
+  'max-connections': text,
   'log-level': text
 } as const

@@ -10,7 +10,8 @@ const USAGE = `fastify-tus: resumable uploads over tus
   fastify-tus serve [--host 127.0.0.1] [--port 1080] [--prefix /files]
                     [--dir ./uploads] [--durability fsync|none]
                     [--max-size SIZE] [--expire DURATION] [--cors ORIGIN] [--no-download] [--no-ietf]
-                    [--trust-proxy CIDR] [--workers N] [--log-level LEVEL]
+                    [--trust-proxy CIDR] [--headers-timeout DURATION] [--max-connections N]
+                    [--workers N] [--log-level LEVEL]
 
 Sizes read 5GB or 8MiB, durations 24h or 30s. Incomplete uploads expire that long after their last byte,
 by default after 24h. With several workers, SIGHUP replaces one after the other. Each flag also reads from the environment: FASTIFY_TUS_PORT, FASTIFY_TUS_MAX_SIZE, …

@@ -2,6 +2,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import type { AddressInfo } from 'node:net'
 import { createFsStorage } from '../../adapters/fs/index.js'
 import fastifyTus from '../index.js'
+import { limitConnections } from './connections.js'
 import type { ServeFlags } from './flags.js'
 
 /** Starts a server, which stops in order at SIGTERM and SIGINT, and resolves to the URL where uploads are created. */
@@ -9,6 +10,7 @@ export async function serve (flags: ServeFlags): Promise<string> {
   const app = Fastify({
     logger: { level: flags.logLevel, stream: process.stderr },
     trustProxy: flags.trustProxy ?? false,
+    ...limitConnections(flags),
     // While it stops, HEAD is answered as ever: tus-js-client takes a 5xx for an upload that is lost, and starts from byte 0.
     return503OnClosing: false
   })
@@ -22,6 +24,7 @@ export async function serve (flags: ServeFlags): Promise<string> {
     download: flags.download,
     cors: flags.cors === null ? false : { origin: flags.cors.includes(',') ? flags.cors.split(',') : flags.cors }
   })
+  if (flags.maxConnections !== null) app.server.maxConnections = flags.maxConnections
   await app.listen({ host: flags.host, port: flags.port })
   stopOnSignals(app)
   return getUrl(app, flags)

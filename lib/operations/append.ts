@@ -1,3 +1,4 @@
+import { isTurnedAway } from '../admission.js'
 import type { Context } from '../context.js'
 import { TUS_ERR_LENGTH_MISMATCH, TUS_ERR_OFFSET_MISMATCH, TUS_ERR_UPLOAD_FINAL } from '../errors.js'
 import { LockTimeout } from '../locker.js'
@@ -17,6 +18,14 @@ import { receive } from './receive.js'
  */
 export async function append (context: Context, id: string, command: AppendCommand, exchange: Exchange): Promise<Completion> {
   await checkAccess(context, id, 'append', exchange)
+  return context.admission.admit(exchange.request, command, () => appendInTurn(context, id, command, exchange)).catch(async error => {
+    // "in every PATCH response if the upload is going to expire" (EX-2): in that of one that never got hold of it, too.
+    if (error instanceof LockTimeout || isTurnedAway(error)) exchange.see(await find(context, id))
+    throw error
+  })
+}
+
+async function appendInTurn (context: Context, id: string, command: AppendCommand, exchange: Exchange): Promise<Completion> {
   return context.locker.withLock(id, context.options.lockTimeout, async wanted => {
     const found = await findFor(context, id, exchange)
     check(context, found, command, exchange)
@@ -24,10 +33,6 @@ export async function append (context: Context, id: string, command: AppendComma
     const completion = await completeIfDue(context, await receive(context, upload, command, exchange, wanted), exchange)
     completeWaiting(context, completion.upload, exchange)
     return completion
-  }).catch(async error => {
-    // "in every PATCH response if the upload is going to expire" (EX-2): in that of one that never got hold of it, too.
-    if (error instanceof LockTimeout) exchange.see(await find(context, id))
-    throw error
   })
 }
 

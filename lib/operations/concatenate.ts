@@ -91,9 +91,17 @@ export function completeWaiting (context: Context, part: Upload, { log }: Cause)
   if (!part.partial || !part.complete || !context.storage.findWaiting) return
   const { background, storage } = context
   background.run(async () => {
-    // Each by itself: what keeps one from its completion is no concern of the others.
-    for (const id of await storage.findWaiting!(part.id)) background.run(() => retryFinal(context, id, { request: null, log }), log)
+    const finals = (await storage.findWaiting!(part.id)).values()
+    // A few at a time: clients decide how many there are.
+    for (let worker = 0; worker < FINALS_AT_ONCE; worker++) background.run(() => retryFinals(context, finals, { request: null, log }), log)
   }, log)
+}
+
+/** Takes one after the other. What keeps one from its completion is no concern of the others. */
+async function retryFinals (context: Context, ids: Iterable<string>, cause: Cause): Promise<void> {
+  for (const id of ids) {
+    await retryFinal(context, id, cause).catch(error => { cause.log.error({ err: error, id }, 'a final upload could not be completed') })
+  }
 }
 
 async function retryFinal (context: Context, id: string, cause: Cause): Promise<void> {
@@ -102,3 +110,5 @@ async function retryFinal (context: Context, id: string, cause: Cause): Promise<
     if (upload) await concatenateIfDue(context, upload, cause)
   })
 }
+
+const FINALS_AT_ONCE = 4

@@ -15,10 +15,14 @@ import { isInterruption, receive } from './receive.js'
  * Everything that can be refused is refused before anything is stored.
  */
 export async function create (context: Context, command: CreateCommand, exchange: Exchange): Promise<Completion> {
-  const { locker, options } = context
   const length = command.parts ? await checkParts(context, command.parts, exchange) : command.length
   checkLength(context, length, exchange.request)
   if (command.body) checkBody(context, { length: command.length, offset: 0 }, command.body.declared, exchange.request)
+  return context.admission.admit(exchange.request, command.body, () => decideAndStore(context, command, length, exchange))
+}
+
+async function decideAndStore (context: Context, command: CreateCommand, length: number | null, exchange: Exchange): Promise<Completion> {
+  const { locker, options } = context
   const draft = await decide(context, await draw(context, command, length, exchange), command, exchange)
   // Nobody else can know a random id yet; a chosen one may be asked for by two requests at once.
   if (command.body === null && command.parts === null && !options.hasOwnIds) return store(context, draft, command, exchange, NOBODY)

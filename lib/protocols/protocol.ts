@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { ChecksumAlgorithm } from '../checksum.js'
 import type { AppendCommand, CreateCommand } from '../operations/commands.js'
-import type { Extension } from '../options.js'
+import type { Extension } from '../extensions.js'
 import type { Upload } from '../upload.js'
 
 /** What goes back to the client. */

@@ -3,7 +3,7 @@ import {
   TUS_ERR_HEADER_MISSING, TUS_ERR_UPLOAD_FINAL, TUS_ERR_VERSION_UNSUPPORTED, TusError
 } from '../errors.js'
 import type { BodyCommand, CreateCommand } from '../operations/commands.js'
-import type { Extension } from '../options.js'
+import type { Extension } from '../extensions.js'
 import { isFull, type Upload } from '../upload.js'
 import type { Verification } from '../verified-body.js'
 import type { Message, Offer, Protocol } from './protocol.js'
@@ -104,7 +104,7 @@ export const tus: Protocol = {
 
   encodeError (error, { maxSize }, expiry) {
     if (!(error instanceof TusError)) return { status: 0, headers: { ...RESUMABLE, ...encodeExpiry(expiry) } }
-    const { offset, allow, length } = error.facts
+    const { offset, allow, length, retryAfter } = error.facts
     return {
       status: error.statusCode,
       headers: {
@@ -115,6 +115,7 @@ export const tus: Protocol = {
         ...error.code === 'TUS_ERR_VERSION_UNSUPPORTED' && { 'tus-version': VERSION },
         ...typeof offset === 'number' && { 'upload-offset': String(offset) },
         ...typeof allow === 'string' && { allow },
+        ...typeof retryAfter === 'number' && { 'retry-after': String(retryAfter) },
         ...error.statusCode === 416 && { 'content-range': `bytes */${length}` },
         ...error.statusCode === 413 && maxSize !== null && { 'tus-max-size': String(maxSize) }
       }

@@ -63,7 +63,7 @@ t.test('durations', async t => {
 t.test('flags', async t => {
   t.test('have defaults', async t => {
     t.match(parseServeFlags([], {}), {
-      host: '127.0.0.1', port: 1080, prefix: '/files', dir: './uploads', durability: 'fsync', maxSize: null, expire: null, cors: null, download: true, trustProxy: null, logLevel: 'info'
+      host: '127.0.0.1', port: 1080, prefix: '/files', dir: './uploads', durability: 'fsync', maxSize: null, expire: null, cors: null, download: true, trustProxy: null, headersTimeout: 30_000, maxConnections: null, logLevel: 'info'
     })
   })
 
@@ -72,6 +72,7 @@ t.test('flags', async t => {
     t.match(parseServeFlags(['--port', '3'], env), { port: 3, maxSize: 5e9, logLevel: 'warn', download: false })
     t.match(parseServeFlags(['--expire', '1.5h'], { FASTIFY_TUS_EXPIRE: '3s' }), { expire: 5_400_000 })
     t.match(parseServeFlags([], { FASTIFY_TUS_EXPIRE: '3s' }), { expire: 3000 })
+    t.match(parseServeFlags(['--headers-timeout', '5s'], { FASTIFY_TUS_MAX_CONNECTIONS: '100' }), { headersTimeout: 5000, maxConnections: 100 })
     t.match(parseServeFlags(['--no-download', '--durability=none', '--cors', 'https://a.example'], {}), { download: false, durability: 'none', cors: 'https://a.example' })
   })
 
@@ -89,6 +90,13 @@ t.test('flags', async t => {
     [['--expire', 'soon'], /--expire must be a duration such as/],
     [['--expire', '0'], /--expire must be .* not '0'/],
     [['--expire=-1h'], /--expire must be/],
+    [['--headers-timeout', 'soon'], /--headers-timeout must be a duration such as/],
+    [['--headers-timeout', '0'], /--headers-timeout must be/],
+    [['--headers-timeout', '999ms'], /--headers-timeout must be/],
+    [['--headers-timeout', '2h'], /--headers-timeout must be/],
+    [['--max-connections', '0'], /--max-connections must be a whole number from 1, not '0'/],
+    [['--max-connections=-1'], /--max-connections must be/],
+    [['--max-connections', '1.5'], /--max-connections must be/],
     [['--log-level', 'loud'], /--log-level must be/],
     [['--no-such-flag'], /--no-such-flag/],
     [['--port'], /--port/],

@@ -9,7 +9,7 @@ const ORIGIN = 'https://app.example.org'
 const METHODS = ['POST', 'HEAD', 'PATCH', 'DELETE', 'GET']
 const ALLOWED = ['Tus-Resumable', 'Upload-Length', 'Upload-Metadata', 'Upload-Offset', 'Upload-Defer-Length', 'Upload-Checksum', 'Upload-Concat', 'X-HTTP-Method-Override', 'Content-Type']
 const EXPOSED = [
-  'Location', 'Tus-Version', 'Tus-Resumable', 'Tus-Max-Size', 'Tus-Extension', 'Tus-Checksum-Algorithm', 'Upload-Offset', 'Upload-Length', 'Upload-Defer-Length',
+  'Location', 'Retry-After', 'Tus-Version', 'Tus-Resumable', 'Tus-Max-Size', 'Tus-Extension', 'Tus-Checksum-Algorithm', 'Upload-Offset', 'Upload-Length', 'Upload-Defer-Length',
   'Upload-Metadata', 'Upload-Expires', 'Upload-Concat'
 ]
 

@@ -130,6 +130,8 @@ t.test('a bad option throws at registration, and names the option', async t => {
     ['locker', [{}, null, () => {}]],
     ['lockTimeout', [0, -1, 1.5, Infinity, 2 ** 31, '5', null]],
     ['stallTimeout', [0, -1, 1.5, Infinity, 2 ** 31, '5', null]],
+    ['minRate', [1024, '1KB', false, {}, [], { bytes: 1 }, { window: 1 }, { bytes: 0, window: 1 }, { bytes: 1.5, window: 1 }, { bytes: '1', window: 1 }, { bytes: 1, window: 0 }, { bytes: 1, window: 2 ** 31 }, { bytes: 1, window: Infinity }, { bytes: 1, window: 1, more: 1 }]],
+    ['maxConcurrentUploads', [0, -1, 1.5, NaN, Infinity, '5', true, {}, [], { max: 1 }, { key: () => '' }, { max: 0, key: () => '' }, { max: 1, key: 'ip' }, { max: 1, key: () => '', more: 1 }]],
     ['generateId', ['x', null]],
     ['location', ['/x', null]],
     ['relativeLocation', [1, null]],
@@ -148,7 +150,7 @@ t.test('a bad option throws at registration, and names the option', async t => {
 })
 
 t.test('an option that is undefined has its default', async t => {
-  const undefineds = Object.fromEntries(['prefix', 'maxSize', 'maxAppendSize', 'maxMetadataSize', 'extensions', 'download', 'lockTimeout', 'stallTimeout', 'generateId', 'location', 'cors', 'routeOptions'].map(name => [name, undefined]))
+  const undefineds = Object.fromEntries(['prefix', 'maxSize', 'maxAppendSize', 'maxMetadataSize', 'extensions', 'download', 'lockTimeout', 'stallTimeout', 'minRate', 'maxConcurrentUploads', 'generateId', 'location', 'cors', 'routeOptions'].map(name => [name, undefined]))
   const { app } = await makeApp(t, undefineds as TusOptions)
   t.equal((await app.inject(await createComplete(app, 'hello'))).body, 'hello')
 })

@@ -10,6 +10,7 @@ function makeBody (source: Readable, options: Partial<BodyOptions> = {}): Reques
     limit: Infinity,
     overflow: () => TOO_LONG,
     stallTimeout: 10_000,
+    minRate: null,
     budget: new BodyBudget(),
     owned: false,
     ...options

@@ -22,8 +22,11 @@ export async function registering (app: FastifyInstance): Promise<void> {
   await app.register(tus, { maxSize: request => request.headers['x-big'] ? null : 5 })
   await app.register(tus, { extensions: ['creation', 'checksum'], checksumAlgorithms: ['sha1', 'crc32'], protocols: ['tus'] })
   await app.register(tus, { expiration: false })
+  await app.register(tus, { minRate: { bytes: 1024, window: 60_000 }, maxConcurrentUploads: 5 })
+  await app.register(tus, { minRate: null, maxConcurrentUploads: null })
+  await app.register(tus, { maxConcurrentUploads: { max: 5, key: request => String(request.headers['x-user']) } })
   await app.register(tus, { expiration: { incomplete: 1, complete: null } })
-  await app.register(tus, { storage: createFsStorage({ directory: '.', durability: 'none' }), locker: createMemoryLocker() })
+  await app.register(tus, { storage: createFsStorage({ directory: '.', durability: 'none' }), locker: createMemoryLocker({ maxWaiting: 5 }) })
   await app.register(tus, { generateId: async (request, metadata) => `${request.id}${metadata.filename}`, location: (request, id) => `${request.host}/${id}` })
   await app.register(tus, { cors: { origin: true }, routeOptions: { onRequest: async request => { request.log.info('x') }, config: {}, logLevel: 'warn' } })
   await app.register(tus, { logLevel: 'warn' })
@@ -46,6 +49,18 @@ export async function registering (app: FastifyInstance): Promise<void> {
   await app.register(tus, { storage: {} })
   // @ts-expect-error an id is a string
   await app.register(tus, { generateId: () => 7 })
+  // @ts-expect-error a rate is of bytes in a window
+  await app.register(tus, { minRate: 1024 })
+  // @ts-expect-error so many bytes in what time
+  await app.register(tus, { minRate: { bytes: 1024 } })
+  // @ts-expect-error a number, not a text
+  await app.register(tus, { maxConcurrentUploads: '5' })
+  // @ts-expect-error a limit per key needs a key
+  await app.register(tus, { maxConcurrentUploads: { max: 5 } })
+  // @ts-expect-error a key is a string
+  await app.register(tus, { maxConcurrentUploads: { max: 5, key: () => 7 } })
+  // @ts-expect-error a bound is a number
+  createMemoryLocker({ maxWaiting: '5' })
   // @ts-expect-error true is no cors
   await app.register(tus, { cors: true })
   // @ts-expect-error a route option of Fastify that would not be ours

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { LockQueues, LockTimeout, type Locker, type Wanted } from '../../../lib/locker.js'
+import { LockQueues, LockTimeout, MOST_WAITING, type Locker, type Wanted } from '../../../lib/locker.js'
 import { StorageFull } from '../../../lib/storage.js'
 import { isCode, type Files } from '../files.js'
 import { belongsToThisMachine } from './file-systems.js'
@@ -23,7 +23,7 @@ export class DirectoryLocker implements Locker {
   readonly #registry: Registry
   readonly #peers: Peers
   readonly #requests: Requests
-  readonly #queues = new LockQueues()
+  readonly #queues = new LockQueues(MOST_WAITING)
   /** Uploads whose link names this process. */
   readonly #owned = new Set<string>()
   /** Wakes the head of a queue that waits for another process. */

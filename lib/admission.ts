@@ -1,0 +1,65 @@
+import { TUS_ERR_HOOK_RESULT, TUS_ERR_TOO_MANY_UPLOADS, TusError } from './errors.js'
+import type { HookRequest } from './hooks.js'
+
+/** How many bodies may be received at once. */
+export interface ConcurrencyLimit {
+  /** For each key. */
+  readonly max: number
+  /** Whom a request counts for. */
+  readonly key: (request: HookRequest) => string
+}
+
+/** Counts the bodies that are being received, per key, and turns away those beyond a limit. In this process: others count for themselves. */
+export class Admission {
+  readonly #limit: ConcurrencyLimit | null
+  readonly #counts = new Map<string, number>()
+
+  /** @param limit `null` admits everybody */
+  constructor (limit: ConcurrencyLimit | null) {
+    this.#limit = limit
+  }
+
+  /**
+   * Runs `work`, which receives a body, and counts it until it has settled. Work without bytes to receive is not counted.
+   *
+   * @throws TUS_ERR_TOO_MANY_UPLOADS at the limit; `work` did not run
+   * @throws TUS_ERR_HOOK_RESULT if the application's function gives no string
+   */
+  async admit<Result> (request: HookRequest, body: { readonly declared: number | null } | null, work: () => Promise<Result>): Promise<Result> {
+    if (this.#limit === null || body === null || body.declared === 0) return work()
+    const key = getKey(this.#limit, request)
+    this.#enter(key, this.#limit.max)
+    try {
+      return await work()
+    } finally {
+      this.#leave(key)
+    }
+  }
+
+  #enter (key: string, max: number): void {
+    const count = this.#counts.get(key) ?? 0
+    if (count >= max) throw TUS_ERR_TOO_MANY_UPLOADS({ max, retryAfter: RETRY_AFTER })
+    this.#counts.set(key, count + 1)
+  }
+
+  #leave (key: string): void {
+    const count = this.#counts.get(key)!
+    if (count > 1) this.#counts.set(key, count - 1)
+    else this.#counts.delete(key)
+  }
+}
+
+/** Whether a request was refused because others are being received. */
+export function isTurnedAway (error: unknown): boolean {
+  return error instanceof TusError && error.code === 'TUS_ERR_TOO_MANY_UPLOADS'
+}
+
+/** A function that fails must not mean that there is no limit. */
+function getKey ({ key }: ConcurrencyLimit, request: HookRequest): string {
+  const value: unknown = key(request)
+  if (typeof value !== 'string') throw TUS_ERR_HOOK_RESULT({ hook: 'maxConcurrentUploads.key', expected: 'a string' })
+  return value
+}
+
+/** When to try again, in seconds: nobody knows when a body ends. */
+const RETRY_AFTER = 5
