@@ -112,6 +112,18 @@ export class ServerProcess {
     return Number(kibibytes) * 1024
   }
 
+  /** The ids of the processes that it started: with `--workers`, the workers. */
+  getWorkers (): number[] {
+    const list = `/proc/${this.pid}/task/${this.pid}/children`
+    const pids = existsSync(list) ? readFileSync(list, 'utf8') : execFileSync('pgrep', ['-P', String(this.pid)], { encoding: 'utf8' })
+    return pids.split(/\s+/).filter(pid => pid !== '').map(Number)
+  }
+
+  /** Sends a signal that does not end it. */
+  signal (signal: NodeJS.Signals): void {
+    process.kill(this.pid, signal)
+  }
+
   /** What its descriptors point at, as Linux names it; empty without `/proc`. */
   getDescriptors (): string[] {
     const directory = `/proc/${this.pid}/fd`

@@ -1,0 +1,75 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import { utimes } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { createFsStorage } from '../../adapters/fs/index.js'
+import fastifyTus, { type TusOptions } from '../../lib/index.js'
+import { makeDirectory } from '../support/app.js'
+import { TUS, getPath, patch, post } from '../support/http-tus.js'
+
+// Two applications on one directory. Each has a storage of its own, so they know of each other what two processes know.
+
+async function makeApps (t: Test, options: TusOptions): Promise<[FastifyInstance, FastifyInstance, string]> {
+  const directory = await makeDirectory(t)
+  const open = async () => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(fastifyTus, { storage: createFsStorage({ directory, durability: 'none' }), ...options })
+    return app
+  }
+  return [await open(), await open(), directory]
+}
+
+t.test('EX-5: a sweep in one process never takes an upload that is resumed in another', async t => {
+  const [first, second] = await makeApps(t, { expiration: { incomplete: 60, sweepInterval: null } })
+  const outcomes: Record<string, number> = {}
+  for (let round = 0; round < 150; round++) {
+    const url = getPath(await post(first, { 'upload-length': '10' }))
+    await sleep(52 + Math.random() * 14)
+    const sweeping = second.tus.sweep()
+    const { statusCode } = await patch(first, url, 0, 'hello')
+    await sweeping
+    const after = await first.inject({ method: 'HEAD', url, headers: TUS })
+    if (statusCode === 204) t.same([after.statusCode, after.headers['upload-offset']], [200, '5'], 'who was told that the bytes are kept finds them')
+    else t.match([statusCode, after.statusCode], [/404|410/, /404|410/], 'gone, which only the process that removed it remembers')
+    outcomes[statusCode] = (outcomes[statusCode] ?? 0) + 1
+  }
+  t.comment(JSON.stringify(outcomes))
+})
+
+t.test('two processes that sweep at once finish an upload once', async t => {
+  const [first, second, directory] = await makeApps(t, { expiration: { sweepInterval: null } })
+  const finished: string[] = []
+  for (const app of [first, second]) {
+    app.tus.addHook('preFinish', async () => { if (refusing) throw new Error('not yet') })
+    app.tus.addHook('postFinish', async (_request, { id }) => {
+      await sleep(2)
+      finished.push(id)
+    })
+  }
+  let refusing = true
+  const ids: string[] = []
+  for (let index = 0; index < 20; index++) {
+    const url = getPath(await post(first, { 'upload-length': '5' }))
+    await patch(first, url, 0, 'hello')
+    ids.push(url.split('/').at(-1)!)
+  }
+  t.same(finished, [])
+  refusing = false
+  const counts = await Promise.all([first.tus.sweep(), second.tus.sweep(), first.tus.sweep()])
+  t.same(finished.sort(), ids.sort(), 'each once')
+  t.same(counts.map(({ failed }) => failed), [0, 0, 0])
+  for (const id of ids) await utimes(join(directory, id), 0, 0)
+  await second.tus.sweep()
+  for (const id of ids) t.equal((await second.tus.find(id))?.finished, true, 'complete uploads stay')
+})
+
+t.test('an id that two processes choose at once is created once', async t => {
+  const [first, second] = await makeApps(t, { generateId: (_request, { filename }) => filename! })
+  for (let round = 0; round < 50; round++) {
+    const headers = { 'upload-length': '5', 'upload-metadata': `filename ${Buffer.from(`file-${round}`).toString('base64')}` }
+    const responses = await Promise.all([first, second, first, second].map(app => post(app, headers)))
+    t.same(responses.map(({ statusCode }) => statusCode).sort(), [201, 409, 409, 409])
+  }
+})

@@ -1,0 +1,128 @@
+import { readdirSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { makeRandom } from '../support/proxy-random.js'
+import { eventually } from '../support/server-chaos.js'
+import { ServerProcess, runCli } from '../support/server-process.js'
+import { download, makeBytes, sha256 } from '../support/tus-client-bytes.js'
+import { RawConnection, askOffset, createUpload } from '../support/tus-client-raw.js'
+import { loadClient, upload } from '../support/tus-client.js'
+
+// Several processes serve one port and one directory, and any of them may answer any request.
+
+const KIB = 1024
+const WORKERS = 3
+
+t.test('a worker that is killed is replaced, and what it held is free', async t => {
+  const server = await start(t)
+  const workers = server.getWorkers()
+  t.equal(workers.length, WORKERS)
+  const path = await createUpload(server.port, 1000)
+  const stalled = await RawConnection.open(server.port)
+  await stalled.patch(path, 0, 1000).write(makeBytes(1, 10))
+  await sleep(200)
+  for (const pid of workers) process.kill(pid, 'SIGKILL')
+  t.ok(await eventually(() => server.getWorkers().filter(pid => !workers.includes(pid)).length === WORKERS, 20_000), 'each has a successor')
+  t.ok(await eventually(() => isSettled(server), 20_000), 'which has cleared away after it')
+  await sleep(500)
+  t.equal(await askOffset(server.port, path), 10, 'what had arrived is there')
+  t.strictSame(await readdir(join(server.directory, '.locks')), [])
+  const exit = await server.kill('SIGTERM')
+  t.strictSame([exit.code, exit.signal], [0, null])
+  t.strictSame(await readdir(join(server.directory, '.processes')), [], 'all have signed off')
+  stalled.close()
+})
+
+t.test('SIGTERM in the middle of 100 requests: each is told how far it came, and the next process goes on', async t => {
+  for (const workers of [1, 2]) {
+    const random = makeRandom(t)
+    const server = await start(t, workers)
+    const size = 64 * KIB
+    const bytes = makeBytes(random.seed, size)
+    const running = await Promise.all(Array.from({ length: 100 }, async () => {
+      const sent = random.between(0, size - 1)
+      const path = await createUpload(server.port, size)
+      const connection = await RawConnection.open(server.port)
+      await connection.patch(path, 0, size).write(bytes.subarray(0, sent))
+      return { path, connection, sent }
+    }))
+    await sleep(500) // on the loopback interface everything has arrived by now
+    const { took, ...exit } = await server.kill('SIGTERM', 10_000)
+    t.strictSame(exit, { code: 0, signal: null }, `it ends by itself, after ${took} ms`)
+    const responses = await Promise.all(running.map(({ connection }) => connection.response()))
+    t.strictSame(responses.map(response => [response?.status, Number(response?.headers['upload-offset'])]), running.map(({ sent }) => [503, sent]))
+
+    await server.restart()
+    await Promise.all(running.map(async ({ path, connection, sent }) => {
+      connection.close()
+      const next = await RawConnection.open(server.port)
+      await next.patch(path, sent, size - sent).write(bytes.subarray(sent))
+      t.equal((await next.response())?.status, 204)
+      next.close()
+      t.equal((await download(`http://127.0.0.1:${server.port}${path}`)).sha256, sha256(bytes))
+    }))
+    await server.kill('SIGTERM')
+  }
+})
+
+t.test('SIGHUP replaces every worker while clients upload, and no upload fails', async t => {
+  const library = await loadClient('tus-js-client')
+  const server = await start(t, 2)
+  const replaced: number[][] = []
+  const until = performance.now() + 12_000
+  let uploads = 0
+  const clients = Array.from({ length: 8 }, async (_, index) => {
+    while (performance.now() < until) {
+      const bytes = makeBytes(index, 512 * KIB)
+      const journal = await upload({ library: library!, input: bytes, endpoint: server.url, options: { chunkSize: 64 * KIB } })
+      t.equal(await downloadFrom(journal.url!), sha256(bytes))
+      t.strictSame(journal.decreases, [])
+      t.equal(journal.created, 1, 'no client had to begin again')
+      uploads++
+    }
+  })
+  const rolling = (async () => {
+    while (performance.now() < until - 4_000) {
+      const before = server.getWorkers()
+      server.signal('SIGHUP')
+      const done = await eventually(() => server.getWorkers().length === 2 && !server.getWorkers().some(pid => before.includes(pid)), 30_000)
+      t.ok(done, 'all were replaced')
+      replaced.push(before)
+    }
+  })()
+  await Promise.all([...clients, rolling])
+  t.ok(replaced.length > 0)
+  t.comment(`${uploads} uploads, ${replaced.length} restarts`)
+  t.equal((await server.kill('SIGTERM')).code, 0)
+})
+
+t.test('workers that can\'t start end the command', async t => {
+  const { code, stderr } = await runCli(['serve', '--workers', '2', '--port', '0', '--dir', '/dev/null/uploads', '--log-level', 'silent'])
+  t.equal(code, 1)
+  t.match(stderr, /could not start/)
+})
+
+for (const workers of ['0', '-1', 'many', '1.5', '1025']) {
+  t.test(`--workers ${workers} is refused`, async t => {
+    const { code, stderr } = await runCli(['serve', `--workers=${workers}`])
+    t.equal(code, 2)
+    t.match(stderr, /--workers must be a number from 1 to 1024/)
+  })
+}
+
+/** Whether exactly the workers that live are registered. */
+function isSettled (server: ServerProcess): boolean {
+  const registered = readdirSync(join(server.directory, '.processes')).map(name => Number(name.split('-').at(-2)))
+  return registered.sort().join() === server.getWorkers().sort().join()
+}
+
+/** A connection that was kept open may be closed at the moment in which it is used again: whoever reads tries once more. */
+async function downloadFrom (url: string): Promise<string> {
+  return (await download(url).catch(() => download(url))).sha256
+}
+
+function start (t: Test, workers = WORKERS): Promise<ServerProcess> {
+  return ServerProcess.start(t, { flags: ['--workers', String(workers)] })
+}
