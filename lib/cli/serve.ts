@@ -4,6 +4,7 @@ import { createFsStorage } from '../../adapters/fs/index.js'
 import fastifyTus from '../index.js'
 import { limitConnections } from './connections.js'
 import type { ServeFlags } from './flags.js'
+import { stopOnSignals } from './stop.js'
 
 /** Starts a server, which stops in order at SIGTERM and SIGINT, and resolves to the URL where uploads are created. */
 export async function serve (flags: ServeFlags): Promise<string> {
@@ -25,8 +26,8 @@ export async function serve (flags: ServeFlags): Promise<string> {
     cors: flags.cors === null ? false : { origin: flags.cors.includes(',') ? flags.cors.split(',') : flags.cors }
   })
   if (flags.maxConnections !== null) app.server.maxConnections = flags.maxConnections
-  await app.listen({ host: flags.host, port: flags.port })
   stopOnSignals(app)
+  await app.listen({ host: flags.host, port: flags.port })
   return getUrl(app, flags)
 }
 
@@ -35,21 +36,5 @@ function getUrl (app: FastifyInstance, { host, prefix }: ServeFlags): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}${prefix}`
 }
 
-function stopOnSignals (app: FastifyInstance): void {
-  const stop = () => {
-    // A second signal, from somebody who can't wait, ends the process at once.
-    process.off('SIGTERM', stop).off('SIGINT', stop)
-    // A connection on which nothing was asked yet, or whose client does not read, would keep the server for ever.
-    setTimeout(() => { app.server.closeAllConnections() }, PATIENCE).unref()
-    app.close().then(() => process.exit(0), error => {
-      app.log.error({ err: error }, 'the server did not stop in order')
-      process.exit(1)
-    })
-  }
-  process.on('SIGTERM', stop).on('SIGINT', stop)
-}
-
 /** How often to look for expired uploads, in ms, at least. */
 const SWEEP = 10 * 60_000
-/** How long connections may stay when the server stops, in ms. */
-const PATIENCE = 8_500

@@ -17,7 +17,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const server = await ServerProcess.start(t)
     const bytes = makeBytes(random.seed, SIZE)
     const running = await Promise.all(Array.from({ length: 30 }, () => begin(server, bytes.subarray(0, random.between(0, SIZE - 1)))))
-    await sleep(300) // on the loopback interface everything has arrived by now
+    await Promise.all(running.map(({ path, sent }) => server.waitForBytes(path, sent)))
 
     await stopInOrder(t, server, signal)
     const responses = await Promise.all(running.map(({ connection }) => connection.response()))

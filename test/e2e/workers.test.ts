@@ -22,7 +22,7 @@ t.test('a worker that is killed is replaced, and what it held is free', async t 
   const path = await createUpload(server.port, 1000)
   const stalled = await RawConnection.open(server.port)
   await stalled.patch(path, 0, 1000).write(makeBytes(1, 10))
-  await sleep(200)
+  await server.waitForBytes(path, 10)
   for (const pid of workers) process.kill(pid, 'SIGKILL')
   t.ok(await eventually(() => server.getWorkers().filter(pid => !workers.includes(pid)).length === WORKERS, 20_000), 'each has a successor')
   t.ok(await eventually(() => isSettled(server), 20_000), 'which has cleared away after it')
@@ -48,7 +48,7 @@ t.test('SIGTERM in the middle of 100 requests: each is told how far it came, and
       await connection.patch(path, 0, size).write(bytes.subarray(0, sent))
       return { path, connection, sent }
     }))
-    await sleep(500) // on the loopback interface everything has arrived by now
+    await Promise.all(running.map(({ path, sent }) => server.waitForBytes(path, sent)))
     const { took, ...exit } = await server.kill('SIGTERM', 10_000)
     t.strictSame(exit, { code: 0, signal: null }, `it ends by itself, after ${took} ms`)
     const responses = await Promise.all(running.map(({ connection }) => connection.response()))

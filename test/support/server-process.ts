@@ -1,8 +1,9 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { makeDirectory } from './app.js'
@@ -117,6 +118,16 @@ export class ServerProcess {
     const list = `/proc/${this.pid}/task/${this.pid}/children`
     const pids = existsSync(list) ? readFileSync(list, 'utf8') : execFileSync('pgrep', ['-P', String(this.pid)], { encoding: 'utf8' })
     return pids.split(/\s+/).filter(pid => pid !== '').map(Number)
+  }
+
+  /** Resolves when so many bytes of an upload have reached its file. */
+  async waitForBytes (path: string, count: number, deadline = START): Promise<void> {
+    const file = join(this.directory, path.split('/').at(-1)!)
+    const end = performance.now() + deadline
+    while (statSync(file).size < count) {
+      if (performance.now() > end) throw new Error(`${statSync(file).size} of ${count} bytes of ${path} arrived`)
+      await sleep(10)
+    }
   }
 
   /** Sends a signal that does not end it. */
