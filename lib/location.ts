@@ -10,7 +10,7 @@ export function getLocation ({ location, relativeLocation }: ResolvedOptions, re
   if (location) return location(request, id)
   const path = `${getForwardedPrefix(request)}${getCollectionPath(request)}/${id}`
   const { protocol, host } = request
-  return relativeLocation || !/^https?$/.test(protocol) || !HOST.test(host) ? path : `${protocol}://${host}${path}`
+  return relativeLocation || !/^https?$/.test(protocol) || host.length > LONGEST || !HOST.test(host) ? path : `${protocol}://${host}${path}`
 }
 
 /**
@@ -39,7 +39,7 @@ function parsePath (url: string, collection: string): string | null {
 function getForwardedPrefix ({ headers, ips }: FastifyRequest): string {
   const prefix = headers['x-forwarded-prefix']
   const trusted = ips !== undefined && ips.length > 1
-  return trusted && typeof prefix === 'string' && FORWARDED_PREFIX.test(prefix) ? prefix.replace(/\/$/, '') : ''
+  return trusted && typeof prefix === 'string' && prefix.length <= LONGEST && FORWARDED_PREFIX.test(prefix) ? prefix.replace(/\/$/, '') : ''
 }
 
 /** As the route has it; where the scope's prefix has parameters, as the request has it. */
@@ -48,5 +48,7 @@ function getCollectionPath ({ routeOptions, url }: FastifyRequest): string {
   return (route.includes(':') ? url.replace(/[?#].*$/s, '') : route).replace(/\/\*?$/, '')
 }
 
+/** Of a host, and of the prefix that a proxy took off: more is nobody's address. */
+const LONGEST = 255
 const FORWARDED_PREFIX = /^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+\/?$/
 const HOST = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/
