@@ -18,7 +18,7 @@ export type { AccessAction, CreateDecision, FinishDecision, HookName, LifecycleH
 export { LockTimeout, createMemoryLocker, type Locker, type Wanted } from './locker.js'
 export type { Extension, RouteOptions, TusOptions } from './options.js'
 export {
-  LengthConflict, OffsetConflict, StorageFull, UploadExists, UploadMissing,
+  LengthConflict, OffsetConflict, StorageFull, StorageUnavailable, UploadExists, UploadMissing,
   type Addition, type ByteRange, type Lease, type Storage, type UploadBody, type UploadChange
 } from './storage.js'
 export type { Metadata, NewUpload, Upload } from './upload.js'
