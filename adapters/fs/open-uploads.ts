@@ -3,6 +3,7 @@ import type { Upload } from '../../lib/upload.js'
 import type { Directory } from './directory.js'
 import { ignore, isReadOnly, nullIfMissing } from './failure.js'
 import type { Files } from './files.js'
+import { Memory } from './memory.js'
 import { createEntry, getEnd, getStamp, type OpenUpload } from './open-upload.js'
 import type { Paths } from './paths.js'
 import { parseRecord, toUpload, type UploadRecord } from './record.js'
@@ -17,6 +18,7 @@ export class OpenUploads {
   readonly #paths: Paths
   readonly #directory: Directory
   readonly #entries = new Map<string, OpenUpload>()
+  readonly #memory = new Memory()
   #timer: NodeJS.Timeout | null = null
 
   constructor (files: Files, paths: Paths, directory: Directory) {
@@ -99,6 +101,7 @@ export class OpenUploads {
     const entry = this.#entries.get(id)
     if (!entry) return
     this.#entries.delete(id)
+    this.#memory.add(entry)
     entry.dropped = true
     await this.#closeIfDropped(entry)
   }
@@ -123,7 +126,7 @@ export class OpenUploads {
     const record = await this.#readRecord(id)
     if (record === null) return null
     // Another call may have read it in the meantime: one entry per upload, or a descriptor would be lost.
-    const current = this.#entries.get(id) ?? this.#put(createEntry(record, stamp, null))
+    const current = this.#entries.get(id) ?? this.#put(this.#memory.recall(createEntry(record, stamp, null)))
     current.record = record
     current.stamp = stamp
     return current
@@ -212,7 +215,7 @@ export class OpenUploads {
     }
   }
 
-  /** Closes the files that nobody has used since `limit`. What is known of the uploads stays: a device that fails can't be asked for it again. */
+  /** Closes the files that nobody has used since `limit`. What is known of the uploads stays. */
   async #closeUnused (limit: number): Promise<boolean> {
     const unused = [...this.#entries.values()].filter(({ file, users, usedAt }) => file !== null && users === 0 && usedAt < limit)
     await Promise.all(unused.map(entry => this.#close(entry)))

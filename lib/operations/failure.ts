@@ -15,6 +15,7 @@ export function asAnswerable (error: unknown): Error {
   if (error instanceof StorageFull) return TUS_ERR_STORAGE_FULL({}, error)
   if (error instanceof StorageUnavailable) return TUS_ERR_STORAGE_UNAVAILABLE({}, error)
   if (error instanceof LockTimeout) return TUS_ERR_LOCK_TIMEOUT({}, error)
+  if (error instanceof AggregateError && error.errors.length > 0) return asAnswerable(error.errors[0])
   if (error instanceof Error && 'statusCode' in error) return error
   return TUS_ERR_STORAGE_FAILED({}, error)
 }
