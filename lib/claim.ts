@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import type { Context } from './context.js'
 import { TUS_ERR_CLAIM_LOST } from './errors.js'
 import type { Log } from './log.js'
+import { asAnswerable } from './operations/failure.js'
 import { terminate } from './operations/terminate.js'
 import type { Lease } from './storage.js'
 import type { Upload } from './upload.js'
@@ -65,6 +66,8 @@ export function createClaim ({ context, upload, lease, duration, log, createRead
     clearInterval(timer)
     try {
       await work()
+    } catch (error) {
+      throw asAnswerable(error)
     } finally {
       await lease.release()
     }

@@ -4,6 +4,7 @@ import type { Context } from './context.js'
 import { TUS_ERR_CLAIMS_UNSUPPORTED } from './errors.js'
 import type { Log } from './log.js'
 import { isUnfinished } from './operations/complete.js'
+import { asAnswerable, isStorageFailure } from './operations/failure.js'
 import { find } from './operations/find.js'
 import type { Upload } from './upload.js'
 
@@ -38,7 +39,7 @@ export class Claims {
    * Waits for a complete upload that no other worker holds, on this storage. Resolves to `null` at the timeout, and when the
    * application closes.
    *
-   * @throws TUS_ERR_CLAIMS_UNSUPPORTED, the reason of the signal
+   * @throws TUS_ERR_CLAIMS_UNSUPPORTED, TUS_ERR_STORAGE_…, the reason of the signal
    */
   async claim ({ timeout = Infinity, lease = 60_000, signal }: ClaimOptions = {}): Promise<Claim | null> {
     if (!this.#context.storage.claim || !this.#context.storage.list) throw TUS_ERR_CLAIMS_UNSUPPORTED()
@@ -46,7 +47,7 @@ export class Claims {
     for (;;) {
       signal?.throwIfAborted()
       if (this.#context.arrivals.closed) return null
-      const claim = await this.#takeNext(lease)
+      const claim = await this.#takeNext(lease).catch(error => { throw asAnswerable(error) })
       if (claim !== null) return claim
       const left = deadline - Date.now()
       if (left <= 0) return null
@@ -55,13 +56,20 @@ export class Claims {
     }
   }
 
-  /** One claim after the other, without end. One that its consumer left unsettled is released when the next is asked for. */
+  /**
+   * One claim after the other, without end: while the storage fails, it is tried again. One that its consumer left unsettled is released when the
+   * next is asked for.
+   */
   async * claims ({ lease, signal }: Omit<ClaimOptions, 'timeout'> = {}): AsyncGenerator<Claim, void, void> {
     while (!signal?.aborted) {
-      const claim = await this.claim({ ...lease !== undefined && { lease }, ...signal && { signal } }).catch(error => {
+      const claim = await this.claim({ ...lease !== undefined && { lease }, ...signal && { signal } }).catch(async error => {
         if (signal?.aborted) return null
-        throw error
+        if (!isStorageFailure(error)) throw error
+        this.#log.error({ err: error }, 'no upload could be claimed')
+        await this.#context.arrivals.wait(LOOK_AGAIN, signal)
+        return 'again' as const
       })
+      if (claim === 'again') continue
       if (claim === null) return
       try {
         yield claim
@@ -84,8 +92,14 @@ export class Claims {
     const now = Date.now()
     for (const [id, until] of this.#resting) if (until <= now) this.#resting.delete(id)
     const found: string[] = []
-    for await (const upload of this.#context.storage.list!()) {
-      if (isClaimable(upload) && !this.#resting.has(upload.id)) found.push(upload.id)
+    try {
+      for await (const upload of this.#context.storage.list!()) {
+        if (isClaimable(upload) && !this.#resting.has(upload.id)) found.push(upload.id)
+      }
+    } catch (error) {
+      // What can't be read keeps nobody from the others.
+      if (found.length === 0) throw error
+      this.#log.error({ err: error }, 'not all uploads could be listed')
     }
     this.#candidates = found
   }

@@ -23,6 +23,8 @@ export interface Context {
   readonly arrivals: Arrivals
   readonly background: Background
   readonly expiredIds: ExpiredIds
+  /** Complete uploads whose `postFinish` hooks have run without that being noted: the storage failed. */
+  readonly unmarked: Set<string>
 }
 
 export function createContext (wanted: ResolvedOptions, storage: Storage): Context {
@@ -38,6 +40,7 @@ export function createContext (wanted: ResolvedOptions, storage: Storage): Conte
     receiving: new Set(),
     arrivals: new Arrivals(),
     background: new Background(),
-    expiredIds: new ExpiredIds()
+    expiredIds: new ExpiredIds(),
+    unmarked: new Set()
   }
 }

@@ -21,7 +21,7 @@ export { LockTimeout, createMemoryLocker, type Locker, type MemoryLockerOptions,
 export type { MinRate } from './min-rate.js'
 export type { RouteOptions, TusOptions } from './options.js'
 export {
-  LengthConflict, OffsetConflict, StorageFull, UploadExists, UploadMissing,
+  LengthConflict, OffsetConflict, StorageFull, StorageUnavailable, UploadExists, UploadMissing,
   type Addition, type ByteRange, type Lease, type Storage, type UploadBody, type UploadChange
 } from './storage.js'
 export type { Metadata, NewUpload, Upload } from './upload.js'

@@ -192,3 +192,8 @@ export class LengthConflict extends Error {
 export class StorageFull extends Error {
   override readonly name = 'StorageFull'
 }
+
+/** The device can't be used at present: it is read-only or away, or there are too many open files. Nothing that was acknowledged is affected. */
+export class StorageUnavailable extends Error {
+  override readonly name = 'StorageUnavailable'
+}

@@ -1,7 +1,9 @@
 import { OffsetConflict, UploadMissing, type Addition, type UploadBody } from '../../lib/storage.js'
-import type { OpenUpload } from './open-uploads.js'
+import { ignore } from './failure.js'
+import type { Files } from './files.js'
+import type { OpenUpload } from './open-upload.js'
 import { replaceRecord } from './replace-record.js'
-import { asStorageError, type Store } from './store.js'
+import type { Store } from './store.js'
 
 /**
  * Writes the body behind the bytes that count, syncs once, and only then counts it.
@@ -13,6 +15,7 @@ export async function append (store: Store, id: string, addition: Addition): Pro
   const upload = await store.uploads.load(id)
   if (upload === null) throw new UploadMissing('There is no such upload')
   if (upload.durable !== addition.offset) throw new OffsetConflict(upload.durable)
+  await store.uploads.cut(upload)
   upload.appending = true
   try {
     return await store.uploads.use(upload, async fd => {
@@ -50,13 +53,11 @@ async function receiveWhole (store: Store, upload: OpenUpload, fd: number, addit
     return await receive(store, upload, fd, { ...addition, body }, () => releaseHold(store, upload))
   } catch (error) {
     // What could not be cut off stays behind its hold: the next append tries again.
+    // The error that made the body worthless is the one to tell.
     if (upload.cutAt === null && upload.record.hold !== null) await cutToHold(store, upload, fd).catch(ignore)
     throw error
   }
 }
-
-// The error that made the body worthless is the one to tell.
-function ignore (): void {}
 
 /** A body whose first batches have been read already. */
 function replay (batches: Array<readonly Uint8Array[] | null>, body: UploadBody): UploadBody {
@@ -75,11 +76,11 @@ async function receive (store: Store, upload: OpenUpload, fd: number, addition: 
   const end = undone ? upload.durable : outcome.end
   // A write that failed in the middle may have left bytes that were not counted.
   if (failed) await cut(store, upload, fd, end)
-  if (end > upload.durable) await sync(store, upload, fd)
-  if (!failed) await commit()
+  if (end > upload.durable) await orCut(store, upload, fd, async () => store.files.sync(fd))
+  if (!failed) await orCut(store, upload, fd, commit)
   if (end > offset) upload.modifiedAt = new Date()
   upload.durable = end
-  if (failed) throw asStorageError(outcome.failure)
+  if (failed) throw outcome.failure
   return end
 }
 
@@ -114,13 +115,16 @@ async function writeBody (store: Store, upload: OpenUpload, fd: number, { offset
   }
 }
 
-/** After a failed sync nobody knows what is on the device, and a second sync would not tell: the bytes must be sent again. */
-async function sync (store: Store, upload: OpenUpload, fd: number): Promise<void> {
+/**
+ * After a failed sync nobody knows what is on the device, and a second sync would not tell: the bytes must be sent again. So must those whose
+ * commit failed.
+ */
+async function orCut (store: Store, upload: OpenUpload, fd: number, step: () => Promise<void>): Promise<void> {
   try {
-    await store.files.sync(fd)
+    await step()
   } catch (error) {
     await cut(store, upload, fd, upload.durable)
-    throw asStorageError(error)
+    throw error
   }
 }
 
@@ -129,7 +133,15 @@ async function cut ({ files }: Store, upload: OpenUpload, fd: number, length: nu
   try {
     await files.truncate(fd, length)
   } catch {
-    upload.cutAt = length
+    upload.cutAt = { length, writtenAt: await getWrittenAt(files, fd) }
+  }
+}
+
+async function getWrittenAt (files: Files, fd: number): Promise<number | null> {
+  try {
+    return (await files.statOpen(fd)).mtimeMs
+  } catch {
+    return null
   }
 }
 

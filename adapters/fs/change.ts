@@ -1,7 +1,7 @@
 import { LengthConflict, UploadMissing, type UploadChange } from '../../lib/storage.js'
 import type { Upload } from '../../lib/upload.js'
 import { cutToHold } from './append.js'
-import type { OpenUpload } from './open-uploads.js'
+import type { OpenUpload } from './open-upload.js'
 import { toUpload } from './record.js'
 import { replaceRecord } from './replace-record.js'
 import type { Store } from './store.js'
@@ -12,7 +12,8 @@ export async function setLength (store: Store, id: string, length: number): Prom
   if (record.upload.length === length) return
   if (record.upload.length !== null || length < durable) throw new LengthConflict('The upload has another length')
   // With this length the upload may be complete, and nobody looks for unverified bytes behind a complete one.
-  await store.uploads.use(upload, fd => cutToHold(store, upload, fd))
+  await store.uploads.cut(upload)
+  if (record.hold !== null) await store.uploads.use(upload, fd => cutToHold(store, upload, fd))
   await replaceRecord(store, upload, { ...upload.record, upload: { ...record.upload, length } })
 }
 

@@ -1,6 +1,6 @@
 import { link, open, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import type { Lease } from '../../lib/storage.js'
-import { isCode, nullIfMissing } from './files.js'
+import { ignore, isCode, nullIfMissing, throwStorageError } from './failure.js'
 import type { Store } from './store.js'
 
 /**
@@ -9,6 +9,11 @@ import type { Store } from './store.js'
  */
 export async function claim (store: Store, id: string, duration: number): Promise<Lease | null> {
   const path = store.paths.claim(id)
+  await store.directory.check()
+  return take(store, id, path, duration).catch(throwStorageError)
+}
+
+async function take (store: Store, id: string, path: string, duration: number): Promise<Lease | null> {
   const lease = await create(store, id, path, duration)
   if (lease !== null || !await clearExpired(store, id, path)) return lease
   return create(store, id, path, duration)
@@ -21,11 +26,12 @@ async function create (store: Store, id: string, path: string, duration: number)
     await file.writeFile(JSON.stringify({ duration }))
     await link(temporary, path)
   } catch (error) {
-    await file.close()
+    await file.close().catch(ignore)
     if (isCode(error, 'EEXIST')) return null
     throw error
   } finally {
-    await rm(temporary, { force: true })
+    // What stays is left to the sweeper; the lease is there, and its descriptor must not be lost.
+    await rm(temporary, { force: true }).catch(ignore)
   }
   return createLease(store, id, path, file)
 }
@@ -35,14 +41,14 @@ function createLease (store: Store, id: string, path: string, file: FileHandle):
     async renew () {
       const now = new Date()
       // On the descriptor, not on the name: if the lease was taken over, the new one is not touched.
-      await file.utimes(now, now)
+      await file.utimes(now, now).catch(throwStorageError)
       return isSame(path, file)
     },
     async release () {
       try {
-        if (await isSame(path, file)) await takeAway(store, id, path, async taken => isSame(taken, file))
+        if (await isSame(path, file)) await takeAway(store, id, path, async taken => isSame(taken, file)).catch(throwStorageError)
       } finally {
-        await file.close()
+        await file.close().catch(ignore)
       }
     }
   }
@@ -63,7 +69,16 @@ async function clearExpired (store: Store, id: string, path: string): Promise<bo
 async function isExpired (path: string): Promise<boolean> {
   const text = await readFile(path, 'utf8').catch(nullIfMissing)
   const found = await stat(path).catch(nullIfMissing)
-  return text === null || found === null || found.mtimeMs + JSON.parse(text).duration < Date.now()
+  return text === null || found === null || found.mtimeMs + readDuration(text) < Date.now()
+}
+
+/** In ms. A lease is not synced: after a power failure there may be a name without content, and that is no lease. */
+function readDuration (text: string): number {
+  try {
+    return JSON.parse(text).duration
+  } catch {
+    return 0
+  }
 }
 
 /** Removes what has this name, if it still is what the caller saw: it is looked at under a name of its own, and put back if not. */

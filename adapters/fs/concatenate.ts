@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { UploadMissing } from '../../lib/storage.js'
-import { isCode } from './files.js'
-import type { OpenUpload } from './open-uploads.js'
-import { asStorageError, type Store } from './store.js'
+import { isCode } from './failure.js'
+import type { OpenUpload } from './open-upload.js'
+import type { Store } from './store.js'
 
 /**
  * Writes the parts into a temporary file, syncs it, and renames it over the empty file of the final upload: the rename is the commit.
@@ -29,10 +29,13 @@ export async function concatenate (store: Store, id: string, parts: readonly str
       await files.close(fd)
     }
     await uploads.drop(id)
+    await directory.check()
     await files.rename(temporary, paths.data(id))
   } catch (error) {
-    await files.remove(temporary)
-    throw isCode(error, 'ENOENT') ? new UploadMissing('A part was removed while it was copied', { cause: error }) : asStorageError(error)
+    await files.discard(temporary)
+    if (!isCode(error, 'ENOENT')) throw error
+    await directory.check()
+    throw new UploadMissing('A part was removed while it was copied', { cause: error })
   }
   await directory.sync()
   return length

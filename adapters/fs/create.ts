@@ -1,7 +1,7 @@
 import { UploadExists } from '../../lib/storage.js'
 import type { NewUpload } from '../../lib/upload.js'
 import { serializeRecord, type UploadRecord } from './record.js'
-import { asStorageError, type Store } from './store.js'
+import type { Store } from './store.js'
 
 /**
  * Creates the file of the bytes, then the record, whose last byte is the commit: a process that dies before leaves something that
@@ -12,9 +12,8 @@ export async function create (store: Store, upload: NewUpload): Promise<void> {
   if (store.creating.has(id)) throw new UploadExists('An upload of that id is being created')
   store.creating.add(id)
   try {
+    await store.directory.check()
     if (!await createOnce(store, upload)) throw new UploadExists('There is an upload of that id')
-  } catch (error) {
-    throw asStorageError(error)
   } finally {
     store.creating.delete(id)
   }
@@ -39,12 +38,13 @@ async function write (store: Store, record: UploadRecord): Promise<boolean> {
     if (created) await directory.sync()
     if (created) await uploads.add(record, fd)
   } catch (error) {
-    await files.close(fd)
-    await clear(store, record.upload.id)
+    await files.release(fd)
+    await files.discard(paths.record(record.upload.id))
+    await files.discard(paths.data(record.upload.id))
     throw error
   }
   if (created) return true
-  await files.close(fd)
+  await files.release(fd)
   await files.remove(paths.data(record.upload.id))
   return false
 }

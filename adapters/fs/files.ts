@@ -1,16 +1,22 @@
 import * as fs from 'node:fs'
 import { promisify } from 'node:util'
+import { StorageFull } from '../../lib/storage.js'
+import { asStorageError, isCode, isExhausted, isReadOnly, nullIfMissing, throwStorageError } from './failure.js'
 import { Pace } from './pace.js'
+
+export { isCode, nullIfMissing }
 
 /**
  * The file operations of this adapter, each synchronous or through the thread pool as {@link Pace} advises.
  *
- * Every one may return its value or a promise of it: `await` both.
+ * Every one may return its value or a promise of it: `await` both. A device that can't work is told in the words of the contract.
  */
 export class Files {
   readonly durability: 'fsync' | 'none'
   readonly #metadata: Pace
   readonly #sync: Pace
+  /** Called when there are too many open files. Closes some, if it can, and tells whether it did. */
+  onExhausted: () => Promise<boolean> = async () => false
 
   /**
    * @param metadata for small operations
@@ -25,6 +31,10 @@ export class Files {
   /** Opens for reading and writing. */
   open (path: string) {
     return this.run(() => fs.openSync(path, 'r+'), () => open(path, 'r+'))
+  }
+
+  openToRead (path: string) {
+    return this.run(() => fs.openSync(path, 'r'), () => open(path, 'r'))
   }
 
   /** Creates a file and opens it for reading and writing; `null` if there is one. */
@@ -46,7 +56,8 @@ export class Files {
   /** Copies a file into an open one from byte `position` on, and resolves to the byte behind it. */
   async copyInto (fd: number, path: string, position: number): Promise<number> {
     let end = position
-    for await (const chunk of fs.createReadStream(path, { highWaterMark: COPY })) {
+    const from = await this.openToRead(path)
+    for await (const chunk of fs.createReadStream(path, { fd: from, highWaterMark: COPY })) {
       await this.write(fd, [chunk], chunk.length, end)
       end += chunk.length
     }
@@ -55,6 +66,13 @@ export class Files {
 
   close (fd: number) {
     return this.run(() => fs.closeSync(fd), () => close(fd))
+  }
+
+  /** Closes what was synced before, or does not matter any more: one that can't be closed is lost, and nothing depends on it. */
+  async release (fd: number): Promise<void> {
+    try {
+      await this.close(fd)
+    } catch {}
   }
 
   /** `null` if there is no such file. */
@@ -90,6 +108,13 @@ export class Files {
     return this.run(() => fs.rmSync(path, { force: true }), () => fs.promises.rm(path, { force: true }))
   }
 
+  /** Removes what is of no use, if that is possible; what stays is left to the sweeper. */
+  async discard (path: string): Promise<void> {
+    try {
+      await this.remove(path)
+    } catch {}
+  }
+
   truncate (fd: number, length: number) {
     return this.run(() => fs.ftruncateSync(fd, length), () => ftruncate(fd, length))
   }
@@ -99,9 +124,7 @@ export class Files {
     const quick = size <= SMALL && this.#metadata.isQuick
     let rest = buffers
     for (let done = 0; done < size;) {
-      const written: number = quick
-        ? this.#metadata.measure(() => fs.writevSync(fd, rest, position + done))
-        : await writev(fd, rest, position + done)
+      const written = await this.#call(quick, this.#metadata, () => fs.writevSync(fd, rest, position + done), () => writev(fd, rest, position + done))
       done += written
       if (done < size) rest = skip(rest, written)
     }
@@ -110,26 +133,52 @@ export class Files {
   /** Makes the bytes and the length of an open file durable, if that is asked for. */
   sync (fd: number): void | Promise<void> {
     if (this.durability === 'none') return
-    return this.#sync.isQuick ? this.#sync.measure(() => fs.fdatasyncSync(fd)) : fdatasync(fd)
+    return this.#call(this.#sync.isQuick, this.#sync, () => fs.fdatasyncSync(fd), () => fdatasync(fd))
   }
 
   /** Makes the entries of an open directory durable; some file systems do that only at a full sync. */
   syncDirectory (fd: number): void | Promise<void> {
-    return this.#sync.isQuick ? this.#sync.measure(() => fs.fsyncSync(fd)) : fsync(fd)
+    return this.#call(this.#sync.isQuick, this.#sync, () => fs.fsyncSync(fd), () => fsync(fd))
   }
 
   /** Runs a small operation, synchronously or not. */
   run<Result> (now: () => Result, later: () => Promise<Result>): Result | Promise<Result> {
-    return this.#metadata.isQuick ? this.#metadata.measure(now) : later()
+    return this.#call(this.#metadata.isQuick, this.#metadata, now, later)
+  }
+
+  #call<Result> (quick: boolean, pace: Pace, now: () => Result, later: () => Promise<Result>): Result | Promise<Result> {
+    if (!quick) return later().catch(error => this.#retry(error, later))
+    try {
+      return pace.measure(now)
+    } catch (error) {
+      return this.#retry(error, later)
+    }
+  }
+
+  async #retry<Result> (error: unknown, again: () => Promise<Result>): Promise<Result> {
+    if (!isExhausted(error) || !await this.onExhausted()) throw asStorageError(error)
+    return again().catch(throwStorageError)
   }
 }
 
 /**
- * Whether a sync takes no more than a system call, as on a memory filesystem.
+ * Whether a sync takes no more than a system call, as on a memory filesystem. False where nothing can be written: what is there can
+ * be read all the same.
  *
  * @param path for a file to try it on, which is removed again
  */
 export function measureSync (path: string): boolean {
+  try {
+    return measureSyncs(path) < 0.1
+  } catch (error) {
+    const failure = asStorageError(error)
+    if (failure instanceof StorageFull || isReadOnly(failure)) return false
+    throw failure
+  }
+}
+
+/** In ms. */
+function measureSyncs (path: string): number {
   const fd = fs.openSync(path, 'wx')
   try {
     const times = [1, 2, 3, 4, 5].map(() => {
@@ -139,21 +188,11 @@ export function measureSync (path: string): boolean {
       return performance.now() - start
     })
     // The middle one: a busy machine is slow now and then.
-    return times.sort((a, b) => a - b)[2]! < 0.1
+    return times.sort((a, b) => a - b)[2]!
   } finally {
     fs.closeSync(fd)
     fs.rmSync(path)
   }
-}
-
-/** @throws the error, unless it says that a file is not there */
-export function nullIfMissing (error: unknown): null {
-  if (isCode(error, 'ENOENT')) return null
-  throw error
-}
-
-export function isCode (error: unknown, ...codes: string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.includes(error.code as string)
 }
 
 function skip (buffers: readonly Uint8Array[], bytes: number): Uint8Array[] {

@@ -108,5 +108,5 @@ async function openStore (options: Required<FsStorageOptions>): Promise<Store> {
   const directory = new Directory(options.directory, files)
   await directory.open()
   const locker = options.locks === 'directory' ? await DirectoryLocker.open(options.directory, files) : createMemoryLocker()
-  return { paths, files, directory, locker, uploads: new OpenUploads(files, paths), creating: new Set() }
+  return { paths, files, directory, locker, uploads: new OpenUploads(files, paths, directory), creating: new Set() }
 }

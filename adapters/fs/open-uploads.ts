@@ -1,28 +1,12 @@
 import type { Stats } from 'node:fs'
 import type { Upload } from '../../lib/upload.js'
-import { nullIfMissing, type Files } from './files.js'
+import type { Directory } from './directory.js'
+import { ignore, isReadOnly, nullIfMissing } from './failure.js'
+import type { Files } from './files.js'
+import { Memory } from './memory.js'
+import { createEntry, getEnd, getStamp, type OpenUpload } from './open-upload.js'
 import type { Paths } from './paths.js'
 import { parseRecord, toUpload, type UploadRecord } from './record.js'
-
-/** What this process knows of one upload, and the descriptor that it keeps open on the bytes. */
-export interface OpenUpload {
-  readonly id: string
-  record: UploadRecord
-  /** Tells whether the record has been replaced since, by this or by another process; `null` until that is first asked. */
-  stamp: string | null
-  /** Bytes known to be durable. */
-  durable: number
-  modifiedAt: Date
-  /** Bytes are being appended: what the file has beyond `durable` does not count yet. */
-  appending: boolean
-  /** Where the file has to be cut before anything of it is counted: a cut that failed when it was due. */
-  cutAt: number | null
-  /** Opened when first needed. */
-  file: Promise<number> | null
-  users: number
-  dropped: boolean
-  usedAt: number
-}
 
 /**
  * The uploads that are in use, so that a client that sends piece after piece does not pay for opening the file each time.
@@ -32,26 +16,32 @@ export interface OpenUpload {
 export class OpenUploads {
   readonly #files: Files
   readonly #paths: Paths
+  readonly #directory: Directory
   readonly #entries = new Map<string, OpenUpload>()
+  readonly #memory = new Memory()
   #timer: NodeJS.Timeout | null = null
 
-  constructor (files: Files, paths: Paths) {
+  constructor (files: Files, paths: Paths, directory: Directory) {
     this.#files = files
     this.#paths = paths
+    this.#directory = directory
+    files.onExhausted = () => this.#closeUnused(Infinity)
   }
 
   /**
    * The upload as it is now; `null` if there is none. What lies in the file is made durable before it is counted: another
-   * process may have died after writing and before syncing.
+   * process may have died after writing and before syncing. Where a cut is due and can't be made, what was durable before is told: see {@link cut}.
+   *
+   * @throws StorageUnavailable if the whole directory is missing, and not this upload alone
    */
   async load (id: string): Promise<OpenUpload | null> {
-    try {
-      return await this.#load(id)
-    } catch (error) {
+    const entry = await this.#load(id).catch(error => {
       // Removed between two looks.
       nullIfMissing(error)
       return this.#forget(id)
-    }
+    })
+    if (entry === null) await this.#directory.check()
+    return entry
   }
 
   async #load (id: string): Promise<OpenUpload | null> {
@@ -62,7 +52,8 @@ export class OpenUploads {
     // A file that was open and has no name any more: there may be a new one in its place.
     if (!dataStat) return entry.file === null ? this.#forget(id) : this.#reload(id)
     if (entry.appending) return entry
-    if (entry.cutAt !== null) await this.#cut(entry, entry.cutAt)
+    if (entry.cutAt !== null && entry.cutAt.writtenAt !== null && entry.cutAt.writtenAt !== dataStat.mtimeMs) entry.cutAt = null
+    if (entry.cutAt !== null) await this.cut(entry).catch(ignore)
     else if (entry.durable !== getEnd(entry, dataStat)) await this.#settle(entry, dataStat)
     return entry
   }
@@ -84,6 +75,15 @@ export class OpenUploads {
     this.#put(createEntry(record, null, fd))
   }
 
+  /** Cuts off what must not be counted, if such a cut is due: before anything is written. */
+  async cut (entry: OpenUpload): Promise<void> {
+    const { cutAt } = entry
+    if (cutAt === null) return
+    await this.use(entry, async fd => this.#files.truncate(fd, cutAt.length))
+    entry.cutAt = null
+    entry.durable = cutAt.length
+  }
+
   /** Runs `work` with a descriptor of the bytes, open for reading and writing. */
   async use<Result> (entry: OpenUpload, work: (fd: number) => Promise<Result>): Promise<Result> {
     entry.users++
@@ -101,6 +101,7 @@ export class OpenUploads {
     const entry = this.#entries.get(id)
     if (!entry) return
     this.#entries.delete(id)
+    this.#memory.add(entry)
     entry.dropped = true
     await this.#closeIfDropped(entry)
   }
@@ -120,10 +121,12 @@ export class OpenUploads {
     const known = this.#entries.get(id)
     if (known) known.stamp ??= stamp
     if (known?.stamp === stamp) return known
+    // What is known of a file that is not open need not be true of this one: the upload may have been removed, and created anew.
+    if (known && known.file === null && known.users === 0 && known.cutAt === null) await this.drop(id)
     const record = await this.#readRecord(id)
     if (record === null) return null
     // Another call may have read it in the meantime: one entry per upload, or a descriptor would be lost.
-    const current = this.#entries.get(id) ?? this.#put(createEntry(record, stamp, null))
+    const current = this.#entries.get(id) ?? this.#put(this.#memory.recall(createEntry(record, stamp, null)))
     current.record = record
     current.stamp = stamp
     return current
@@ -145,21 +148,36 @@ export class OpenUploads {
   #put (entry: OpenUpload): OpenUpload {
     this.#entries.set(entry.id, entry)
     if (this.#entries.size > MOST_OPEN) this.#evict()
-    this.#timer ??= setInterval(() => this.#closeIdle(), IDLE / 2).unref()
+    this.#timer ??= setInterval(() => { this.#closeUnused(Date.now() - IDLE).catch(ignore) }, IDLE / 2).unref()
     return entry
   }
 
   async #settle (entry: OpenUpload, stat: Stats): Promise<void> {
     // A mark is only set on bytes that were synced before.
-    if (this.#files.durability === 'fsync' && !entry.record.marked) await this.use(entry, async fd => this.#files.sync(fd))
+    if (this.#files.durability === 'fsync' && !entry.record.marked) await this.#sync(entry)
     entry.durable = getEnd(entry, stat)
     entry.modifiedAt = stat.mtime
   }
 
-  async #cut (entry: OpenUpload, length: number): Promise<void> {
-    await this.use(entry, async fd => this.#files.truncate(fd, length))
-    entry.cutAt = null
-    entry.durable = length
+  async #sync (entry: OpenUpload): Promise<void> {
+    try {
+      await this.use(entry, async fd => this.#files.sync(fd))
+    } catch (error) {
+      if (!isReadOnly(error)) throw error
+      await this.#syncReadOnly(entry.id)
+    }
+    // Its name, too, and the record that counts these bytes.
+    await this.#directory.sync()
+  }
+
+  /** Succeeds on a device that was mounted read-only. One that became so by an error can not tell what it holds. */
+  async #syncReadOnly (id: string): Promise<void> {
+    const fd = await this.#files.openToRead(this.#paths.data(id))
+    try {
+      await this.#files.sync(fd)
+    } finally {
+      await this.#files.release(fd)
+    }
   }
 
   async #openFile (entry: OpenUpload): Promise<number> {
@@ -173,10 +191,15 @@ export class OpenUploads {
   }
 
   async #closeIfDropped (entry: OpenUpload): Promise<void> {
-    if (!entry.dropped || entry.users > 0 || entry.file === null) return
+    if (entry.dropped && entry.users === 0) await this.#close(entry)
+  }
+
+  async #close (entry: OpenUpload): Promise<void> {
     const { file } = entry
+    if (file === null) return
     entry.file = null
-    await this.#files.close(await file)
+    const fd = await file.catch(() => null)
+    if (fd !== null) await this.#files.release(fd)
   }
 
   async #forget (id: string): Promise<null> {
@@ -192,41 +215,13 @@ export class OpenUploads {
     }
   }
 
-  #closeIdle (): void {
-    const limit = Date.now() - IDLE
-    for (const [id, { users, usedAt, appending, cutAt }] of this.#entries) {
-      if (users === 0 && !appending && cutAt === null && usedAt < limit) this.drop(id).catch(ignore)
-    }
+  /** Closes the files that nobody has used since `limit`. What is known of the uploads stays. */
+  async #closeUnused (limit: number): Promise<boolean> {
+    const unused = [...this.#entries.values()].filter(({ file, users, usedAt }) => file !== null && users === 0 && usedAt < limit)
+    await Promise.all(unused.map(entry => this.#close(entry)))
+    return unused.length > 0
   }
 }
-
-function createEntry (record: UploadRecord, stamp: string | null, fd: number | null): OpenUpload {
-  return {
-    id: record.upload.id,
-    record,
-    stamp,
-    durable: 0,
-    modifiedAt: record.upload.createdAt,
-    appending: false,
-    cutAt: null,
-    file: fd === null ? null : Promise.resolve(fd),
-    users: 0,
-    dropped: false,
-    usedAt: Date.now()
-  }
-}
-
-/** Behind the last byte of the file that counts. */
-function getEnd ({ record }: OpenUpload, { size }: Stats): number {
-  return record.hold === null ? size : Math.min(size, record.hold)
-}
-
-function getStamp ({ ino, mtimeMs, size }: Stats): string {
-  return `${ino} ${mtimeMs} ${size}`
-}
-
-// A descriptor that can't be closed is lost; nothing depends on it any more.
-function ignore (): void {}
 
 const MOST_OPEN = 256
 /** How long an upload that nobody uses stays open, in ms. */

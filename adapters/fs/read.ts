@@ -1,24 +1,39 @@
-import { open, opendir } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { opendir } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import type { ByteRange } from '../../lib/storage.js'
 import type { Upload } from '../../lib/upload.js'
-import { nullIfMissing } from './files.js'
+import { nullIfMissing, throwStorageError } from './failure.js'
 import { getRecordId } from './paths.js'
+import type { Files } from './files.js'
 import type { Store } from './store.js'
 
 /** Opens before it answers: a file that was just removed is no upload, and not a broken stream. */
-export async function read ({ paths }: Store, id: string, { start, end }: ByteRange): Promise<Readable | null> {
-  const file = await open(paths.data(id), 'r').catch(nullIfMissing)
-  if (file === null) return null
-  if (end >= start) return file.createReadStream({ start, end, highWaterMark: 256 * 1024 })
-  await file.close()
+export async function read ({ files, paths, directory }: Store, id: string, { start, end }: ByteRange): Promise<Readable | null> {
+  const path = paths.data(id)
+  const fd = await open(files, path)
+  if (fd === null) {
+    await directory.check()
+    return null
+  }
+  if (end >= start) return createReadStream(path, { fd, start, end, highWaterMark: 256 * 1024 })
+  await files.release(fd)
   return Readable.from([])
 }
 
+async function open (files: Files, path: string): Promise<number | null> {
+  try {
+    return await files.openToRead(path)
+  } catch (error) {
+    return nullIfMissing(error)
+  }
+}
+
 /** An upload that can't be read is told at the end, so that it keeps nobody from the others. */
-export async function * list ({ paths, uploads }: Store): AsyncIterable<Upload> {
+export async function * list ({ paths, uploads, directory }: Store): AsyncIterable<Upload> {
   const failures: unknown[] = []
-  for await (const { name } of await opendir(paths.directory)) {
+  await directory.check()
+  for await (const { name } of await opendir(paths.directory).catch(throwStorageError)) {
     const id = getRecordId(name)
     const upload = id === null ? null : await uploads.find(id).catch(error => { failures.push(error) })
     if (upload) yield upload

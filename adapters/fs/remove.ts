@@ -5,8 +5,8 @@ import { removeWaiting } from './waiting.js'
 export async function remove (store: Store, id: string): Promise<void> {
   const { files, paths, uploads, directory } = store
   const upload = await uploads.load(id)
-  await uploads.drop(id)
   await files.remove(paths.record(id))
+  await uploads.drop(id)
   await files.remove(paths.data(id))
   await files.remove(paths.claim(id))
   if (upload?.record.upload.partial) await removeWaiting(store, id)

@@ -1,12 +1,13 @@
-import type { OpenUpload } from './open-uploads.js'
+import type { OpenUpload } from './open-upload.js'
 import { serializeRecord, type UploadRecord } from './record.js'
-import { asStorageError, type Store } from './store.js'
+import type { Store } from './store.js'
 
 /** Writes the new record beside the old one and renames it, so that there is always a whole one. */
 export async function replaceRecord ({ files, paths, directory }: Store, upload: OpenUpload, record: UploadRecord): Promise<void> {
+  await directory.check()
   const temporary = paths.temporary(upload.id)
+  const fd = await files.createOrThrow(temporary)
   try {
-    const fd = await files.createOrThrow(temporary)
     try {
       await files.writeText(fd, serializeRecord(record))
       await files.sync(fd)
@@ -15,8 +16,8 @@ export async function replaceRecord ({ files, paths, directory }: Store, upload:
     }
     await files.rename(temporary, paths.record(upload.id))
   } catch (error) {
-    await files.remove(temporary)
-    throw asStorageError(error)
+    await files.discard(temporary)
+    throw error
   }
   upload.record = record
   // The file is another one now, and it is ours.

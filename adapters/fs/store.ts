@@ -1,7 +1,6 @@
 import type { Locker } from '../../lib/locker.js'
-import { StorageFull } from '../../lib/storage.js'
 import type { Directory } from './directory.js'
-import { isCode, type Files } from './files.js'
+import type { Files } from './files.js'
 import type { OpenUploads } from './open-uploads.js'
 import type { Paths } from './paths.js'
 
@@ -14,9 +13,4 @@ export interface Store {
   readonly locker: Locker & { close?(): Promise<void> }
   /** Ids whose files are being made: what is not whole yet is not yet remains. */
   readonly creating: Set<string>
-}
-
-/** Says in the words of the contract that the device is full. */
-export function asStorageError (error: unknown): unknown {
-  return isCode(error, 'ENOSPC', 'EDQUOT', 'EFBIG') ? new StorageFull('The device has no room', { cause: error }) : error
 }

@@ -1,22 +1,37 @@
 import { opendir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { nullIfMissing } from './files.js'
+import { nullIfMissing, throwStorageError } from './failure.js'
 import { getOwnerId } from './paths.js'
 import type { Store } from './store.js'
 
-/** Removes old files that belong to no upload: bytes without a record, half a record, temporary files. */
-export async function tidy ({ paths, uploads }: Store, before: Date): Promise<number> {
+/**
+ * Removes old files that belong to no upload: bytes without a record, half a record, temporary files. One that can't be removed is told at
+ * the end, so that it keeps nobody from the others.
+ */
+export async function tidy (store: Store, before: Date): Promise<number> {
+  const failures: unknown[] = []
   let removed = 0
-  for await (const { name } of await opendir(paths.directory)) {
-    const id = getOwnerId(name)
-    const path = join(paths.directory, name)
-    if (id === null || !await isOlder(path, before)) continue
-    // A temporary file is remains whether its upload lives or not.
-    if (!name.endsWith('.tmp') && await isThere(uploads.find(id))) continue
-    await rm(path, { recursive: true, force: true })
-    removed++
+  // What lies where the device is mounted is none of our business.
+  await store.directory.check()
+  for await (const { name } of await opendir(store.paths.directory).catch(throwStorageError)) {
+    try {
+      if (await removeIfRemains(store, name, before)) removed++
+    } catch (error) {
+      failures.push(error)
+    }
   }
+  if (failures.length > 0) throw new AggregateError(failures, `${failures.length} files can not be removed`)
   return removed
+}
+
+async function removeIfRemains ({ paths, uploads }: Store, name: string, before: Date): Promise<boolean> {
+  const id = getOwnerId(name)
+  const path = join(paths.directory, name)
+  if (id === null || !await isOlder(path, before)) return false
+  // A temporary file is remains whether its upload lives or not.
+  if (!name.endsWith('.tmp') && await isThere(uploads.find(id))) return false
+  await rm(path, { recursive: true, force: true })
+  return true
 }
 
 /** What can't be read, whatever the reason, is not taken for remains. */

@@ -34,12 +34,17 @@ export async function completeIfDue (context: Context, upload: Upload, cause: Ca
 /**
  * Runs the `postFinish` hooks of a complete upload, unless they have run.
  *
- * The mark is written behind them: after a crash in between they run again, so that none is ever lost.
+ * The mark is written behind them: after a crash in between they run again, so that none is ever lost. Where only the mark fails, this process
+ * knows that they have run.
  */
 export async function finishIfDue (context: Context, upload: Upload, cause: Cause): Promise<Completion> {
   if (!isUnfinished(upload)) return { upload, decision: {} }
-  await context.hooks.runPost('postFinish', cause.log, cause.request, upload)
+  const { unmarked } = context
+  const key = `${upload.id} ${upload.createdAt.getTime()}`
+  if (!unmarked.has(key)) await context.hooks.runPost('postFinish', cause.log, cause.request, upload)
+  unmarked.add(key)
   await context.storage.update(upload.id, () => ({ finished: true }))
+  unmarked.delete(key)
   return { upload: { ...upload, finished: true }, decision: {} }
 }
 

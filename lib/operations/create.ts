@@ -63,7 +63,7 @@ async function store (context: Context, draft: NewUpload, command: CreateCommand
   await context.storage.create(draft)
   const upload = joinUpload(draft, { offset: 0, complete: false, finished: false, processed: false, modifiedAt: draft.createdAt })
   await context.hooks.runPost('postCreate', exchange.log, exchange.request, upload)
-  if (upload.final) await waitForParts(context, upload)
+  if (upload.final) await orUndo(context, upload, exchange, () => waitForParts(context, upload))
   exchange.see(upload)
   const filled = command.body === null ? upload : await fill(context, upload, command.body, exchange, wanted)
   const completion = await concatenateIfDue(context, filled, exchange)
@@ -88,8 +88,27 @@ async function fill (context: Context, upload: Upload, body: BodyCommand, exchan
   }
 }
 
+/** A final upload that nobody knows of would be filled behind the client's back, beside the one that it creates instead. */
+async function orUndo (context: Context, upload: Upload, exchange: Exchange, step: () => Promise<void>): Promise<void> {
+  try {
+    await step()
+  } catch (error) {
+    await undo(context, upload, exchange)
+    throw error
+  }
+}
+
 /** Without a `Location` the client can't go on, so an upload that got no byte is of no use to anybody. */
-async function undo ({ storage, hooks }: Context, { id }: Upload, exchange: Exchange): Promise<void> {
+async function undo (context: Context, { id }: Upload, exchange: Exchange): Promise<void> {
+  try {
+    await removeEmpty(context, id, exchange)
+  } catch (error) {
+    // What led here is what the client is told.
+    exchange.log.error({ err: error, id }, 'an empty upload could not be removed')
+  }
+}
+
+async function removeEmpty ({ storage, hooks }: Context, id: string, exchange: Exchange): Promise<void> {
   const upload = await storage.find(id)
   if (upload === null || upload.offset > 0) return
   await storage.remove(id)

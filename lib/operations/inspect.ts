@@ -2,6 +2,7 @@ import type { Context } from '../context.js'
 import { finishIfDue, isUnfinished, type Completion } from './complete.js'
 import { concatenateIfDue } from './concatenate.js'
 import type { Exchange } from './exchange.js'
+import { isStorageFailure } from './failure.js'
 import { checkAccess, findFor } from './find.js'
 
 /**
@@ -9,6 +10,9 @@ import { checkAccess, findFor } from './find.js'
  *
  * A request that is still appending is asked to leave first, so that the offset is final and the client can go on
  * at once. A complete upload needs no lock.
+ *
+ * Where the storage can't lock or complete it now, because the device is full or read-only, the answer is where the upload is all the same: a client that is
+ * refused here believes it lost, and starts from byte 0. The next request or the sweeper completes it.
  */
 export async function inspect (context: Context, id: string, exchange: Exchange): Promise<Completion> {
   await checkAccess(context, id, 'inspect', exchange)
@@ -17,5 +21,9 @@ export async function inspect (context: Context, id: string, exchange: Exchange)
   return context.locker.withLock(id, context.options.lockTimeout, async () => {
     const held = await findFor(context, id, exchange)
     return held.complete ? finishIfDue(context, held, exchange) : concatenateIfDue(context, held, exchange)
+  }).catch(async error => {
+    if (!isStorageFailure(error)) throw error
+    exchange.log.error({ err: error, id }, 'an upload could not be completed')
+    return { upload: await findFor(context, id, exchange), decision: {} }
   })
 }

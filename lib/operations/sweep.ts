@@ -36,7 +36,12 @@ export async function sweep (context: Context, log: Log): Promise<SweepCounts> {
     log.error({ err: error }, 'not all uploads could be listed')
     counts.failed++
   }
-  counts.tidied = await context.storage.tidy?.(new Date(Date.now() - REMAINS_AFTER)) ?? 0
+  try {
+    counts.tidied = await context.storage.tidy?.(new Date(Date.now() - REMAINS_AFTER)) ?? 0
+  } catch (error) {
+    log.error({ err: error }, 'not all remains could be removed')
+    counts.failed++
+  }
   return counts
 }
 

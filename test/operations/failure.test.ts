@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createMemoryStorage } from '../../adapters/memory/index.js'
-import { LengthConflict, LockTimeout, OffsetConflict, StorageFull, UploadExists, UploadMissing, type Storage } from '../../lib/index.js'
+import { LengthConflict, LockTimeout, OffsetConflict, StorageFull, StorageUnavailable, UploadExists, UploadMissing, type Storage } from '../../lib/index.js'
 import { makeApp } from '../support/app.js'
 import { createComplete, createUpload, head, patch, post, terminate } from '../support/http-tus.js'
 
@@ -11,6 +11,7 @@ t.test('what another process did to an upload meanwhile is told as what it is', 
     [new UploadExists(), 409, 'TUS_ERR_UPLOAD_EXISTS'],
     [new LengthConflict(), 400, 'TUS_ERR_LENGTH_MISMATCH'],
     [new StorageFull(), 507, 'TUS_ERR_STORAGE_FULL'],
+    [new StorageUnavailable(), 503, 'TUS_ERR_STORAGE_UNAVAILABLE'],
     [new LockTimeout(), 423, 'TUS_ERR_LOCK_TIMEOUT'],
     [new TypeError('secret'), 500, 'TUS_ERR_STORAGE_FAILED'],
     ['secret', 500, 'TUS_ERR_STORAGE_FAILED']

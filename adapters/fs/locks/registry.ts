@@ -5,7 +5,7 @@ import { createConnection, createServer, type Server, type Socket } from 'node:n
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { LocksUnsupported } from '../../../lib/locker.js'
-import { isCode, nullIfMissing } from '../files.js'
+import { ignore, isCode, nullIfMissing } from '../failure.js'
 import { createAddresses, type Addresses } from './addresses.js'
 
 /**
@@ -90,7 +90,8 @@ export class Registry {
   }
 
   async close (): Promise<void> {
-    await rm(this.#getPath(this.name), { force: true })
+    // On a disk that can't be written it stays: the next process finds nobody there, and clears it away.
+    await rm(this.#getPath(this.name), { force: true }).catch(ignore)
     await new Promise(resolve => { this.#server.close(resolve) })
     this.#addresses.close()
   }

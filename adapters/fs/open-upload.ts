@@ -1,0 +1,55 @@
+import type { Stats } from 'node:fs'
+import type { UploadRecord } from './record.js'
+
+/** What this process knows of one upload, and the descriptor that it keeps open on the bytes. */
+export interface OpenUpload {
+  readonly id: string
+  record: UploadRecord
+  /** Tells whether the record has been replaced since, by this or by another process; `null` until that is first asked. */
+  stamp: string | null
+  /** Bytes known to be durable. */
+  durable: number
+  modifiedAt: Date
+  /** Bytes are being appended: what the file has beyond `durable` does not count yet. */
+  appending: boolean
+  /** Where the file has to be cut before anything of it is counted: a cut that failed when it was due. */
+  cutAt: Cut | null
+  /** Opened when first needed. */
+  file: Promise<number> | null
+  users: number
+  dropped: boolean
+  usedAt: number
+}
+
+interface Cut {
+  /** In bytes. */
+  readonly length: number
+  /** When the file was written last, in ms: another process that has written since has seen to it. `null` if even that is unknown. */
+  readonly writtenAt: number | null
+}
+
+export function createEntry (record: UploadRecord, stamp: string | null, fd: number | null): OpenUpload {
+  return {
+    id: record.upload.id,
+    record,
+    stamp,
+    durable: 0,
+    modifiedAt: record.upload.createdAt,
+    appending: false,
+    cutAt: null,
+    file: fd === null ? null : Promise.resolve(fd),
+    users: 0,
+    dropped: false,
+    usedAt: Date.now()
+  }
+}
+
+/** Behind the last byte of the file that counts. */
+export function getEnd ({ record }: OpenUpload, { size }: Stats): number {
+  return record.hold === null ? size : Math.min(size, record.hold)
+}
+
+/** Differs between a record and the one that replaces it. */
+export function getStamp ({ ino, mtimeMs, size }: Stats): string {
+  return `${ino} ${mtimeMs} ${size}`
+}

@@ -1,0 +1,73 @@
+import { readdirSync } from 'node:fs'
+import t from 'tap'
+import { makeBytes, until } from '../support/http-tus.js'
+import { ServerProcess } from '../support/server-process.js'
+import { sha256 } from '../support/small-disk.app.js'
+import { limitProcess } from '../support/small-disk.js'
+import { ask, askOffset, createUpload, RawConnection, type RawResponse } from '../support/tus-client-raw.js'
+
+// A process that may open hardly any more files.
+
+const SIZE = 200_000
+
+async function send (port: number, path: string, offset: number, bytes: Buffer): Promise<RawResponse | null> {
+  const connection = await RawConnection.open(port).catch(() => null)
+  if (connection === null) return null
+  try {
+    await connection.patch(path, offset, bytes.length).write(bytes)
+    return await Promise.race([connection.response(), new Promise<null>(resolve => setTimeout(resolve, 10_000, null))])
+  } finally {
+    connection.close()
+  }
+}
+
+t.test('uploads that nobody uses give up their files for those that are needed', { skip: process.platform !== 'linux' }, async t => {
+  const server = await ServerProcess.start(t)
+  limitProcess(server.pid, '--nofile=64:64')
+  const content = makeBytes(SIZE)
+  const paths: string[] = []
+  for (let count = 0; count < 100; count++) paths.push(await createUpload(server.port, SIZE))
+  for (const path of paths) t.equal((await send(server.port, path, 0, content.subarray(0, 1000)))?.status, 204)
+  for (const path of paths) t.equal(await askOffset(server.port, path), 1000)
+  const sums = new Set<string>()
+  for (const path of paths) {
+    await send(server.port, path, 1000, content.subarray(1000))
+    sums.add(sha256(Buffer.from(await (await fetch(`http://127.0.0.1:${server.port}${path}`)).arrayBuffer())))
+  }
+  t.same([...sums], [sha256(content)])
+})
+
+t.test('200 connections on 64 descriptors lose nothing, and the process recovers', { skip: process.platform !== 'linux' }, async t => {
+  const server = await ServerProcess.start(t)
+  const content = makeBytes(SIZE)
+  const paths: string[] = []
+  for (let count = 0; count < 200; count++) paths.push(await createUpload(server.port, SIZE))
+  await server.kill('SIGTERM')
+  await server.restart()
+  const before = server.getDescriptors().length
+  limitProcess(server.pid, '--nofile=64:')
+  const answers = await Promise.all(paths.map(path => send(server.port, path, 0, content)))
+  const statuses = new Map<number, number>()
+  for (const answer of answers) statuses.set(answer?.status ?? 0, (statuses.get(answer?.status ?? 0) ?? 0) + 1)
+  t.comment(`answers: ${JSON.stringify([...statuses])}`)
+  for (const answer of answers) {
+    if (answer === null || answer.status === 204) continue
+    t.equal(answer.status, 503, answer.body)
+    t.match(JSON.parse(answer.body), { code: 'TUS_ERR_STORAGE_UNAVAILABLE' })
+    t.notMatch(answer.body, /\/|EMFILE/)
+  }
+  limitProcess(server.pid, '--nofile=4096:')
+  await until('the connections are gone', () => server.countConnections() === 0)
+  for (const [index, path] of paths.entries()) {
+    const offset = (await askOffset(server.port, path))!
+    if (answers[index]?.status === 204) t.equal(offset, SIZE, 'what was acknowledged is there')
+    if (offset < SIZE) t.equal((await send(server.port, path, offset, content.subarray(offset)))?.status, 204)
+  }
+  const sums = new Set<string>()
+  for (const path of paths) sums.add(sha256(Buffer.from(await (await fetch(`http://127.0.0.1:${server.port}${path}`)).arrayBuffer())))
+  t.same([...sums], [sha256(content)])
+  for (const path of paths) await ask(server.port, 'DELETE', path)
+  t.same(readdirSync(server.directory).filter(name => !name.startsWith('.')), [])
+  await until('no descriptor is lost', () => server.getDescriptors().filter(target => target.startsWith(server.directory + '/')).length === 0)
+  t.ok(server.getDescriptors().filter(target => !target.startsWith('socket:')).length <= before)
+})
