@@ -8,8 +8,8 @@ import { parseRecord, toUpload, type UploadRecord } from './record.js'
 export interface OpenUpload {
   readonly id: string
   record: UploadRecord
-  /** Tells whether the record has been replaced since, by this or by another process; `null` until that is first asked. */
-  stamp: string | null
+  /** Tells whether the record has been replaced since, by this or by another process. */
+  stamp: string
   /** Bytes known to be durable. */
   durable: number
   modifiedAt: Date
@@ -78,10 +78,10 @@ export class OpenUploads {
     return entry && toUpload(entry.record, entry.durable, entry.modifiedAt)
   }
 
-  /** Takes in an upload that was just created, and the descriptor of its bytes. */
-  async add (record: UploadRecord, fd: number): Promise<void> {
+  /** Takes in an upload that was just created, the stamp of its record, and the descriptor of its bytes. */
+  async add (record: UploadRecord, stamp: string, fd: number): Promise<void> {
     await this.drop(record.upload.id)
-    this.#put(createEntry(record, null, fd))
+    this.#put(createEntry(record, stamp, fd))
   }
 
   /** Runs `work` with a descriptor of the bytes, open for reading and writing. */
@@ -118,7 +118,6 @@ export class OpenUploads {
 
   async #get (id: string, stamp: string): Promise<OpenUpload | null> {
     const known = this.#entries.get(id)
-    if (known) known.stamp ??= stamp
     if (known?.stamp === stamp) return known
     const record = await this.#readRecord(id)
     if (record === null) return null
@@ -200,7 +199,7 @@ export class OpenUploads {
   }
 }
 
-function createEntry (record: UploadRecord, stamp: string | null, fd: number | null): OpenUpload {
+function createEntry (record: UploadRecord, stamp: string, fd: number | null): OpenUpload {
   return {
     id: record.upload.id,
     record,
@@ -221,7 +220,8 @@ function getEnd ({ record }: OpenUpload, { size }: Stats): number {
   return record.hold === null ? size : Math.min(size, record.hold)
 }
 
-function getStamp ({ ino, mtimeMs, size }: Stats): string {
+/** What distinguishes a file from the one that a rename puts in its place. */
+export function getStamp ({ ino, mtimeMs, size }: Stats): string {
   return `${ino} ${mtimeMs} ${size}`
 }
 
