@@ -15,8 +15,8 @@ export async function runStockClient (run, random, name) {
 
 async function uploadWithStockClient (run, random, seed) {
   const content = makeContent(seed, random.chance(0.05) ? 0 : random.size(4 * 1024 * 1024))
-  const observer = new Observer(run, random, seed, content)
   const options = chooseOptions(random, content)
+  const observer = new Observer(run, random, seed, content, JSON.stringify(options))
   const failure = await upload(run, makeInput(content, options), { ...options, ...observer.options })
   const journal = observer.journal
   if (failure !== null) return run.violate(`tus-js-client gave up: ${failure}`, journal)
@@ -37,12 +37,19 @@ function chooseOptions (random, { length }) {
 
 /** A stream where the length shall not be known. */
 function makeInput (content, { uploadLengthDeferred }) {
-  return uploadLengthDeferred ? Readable.from(readAll(content)) : content.read(0, content.length)
+  return uploadLengthDeferred ? Readable.from(readAll(content), { objectMode: false }) : content.read(0, content.length)
 }
 
 /** Resolves to `null`, or to the reason why the client gave up. */
 function upload (run, input, options) {
+  let starts = 1
   return new Promise(resolve => {
+    // It tries everything again by itself but the creation of the final upload: that takes somebody who starts it once more.
+    const fail = error => {
+      if (!options.parallelUploads || starts++ === MOST_STARTS) return settle(error.message)
+      run.figures.count('answers', 'tus-js-client started again')
+      setTimeout(() => client.start(), 100)
+    }
     const settle = reason => {
       clearTimeout(timer)
       resolve(reason)
@@ -52,7 +59,7 @@ function upload (run, input, options) {
       retryDelays: Array(600).fill(50),
       ...options,
       onSuccess: () => settle(null),
-      onError: error => settle(error.message)
+      onError: fail
     })
     const timer = setTimeout(() => {
       client.abort().catch(() => {})
@@ -67,12 +74,14 @@ class Observer {
   /** The upload that will be the file; `null` until it is known. */
   journal = null
   #run
+  #how
   #seed
   #content
   #exchanges = new WeakMap()
 
-  constructor (run, random, seed, content) {
+  constructor (run, random, seed, content, how) {
     this.#run = run
+    this.#how = how
     this.#seed = seed
     this.#content = content
     this.options = {
@@ -116,7 +125,7 @@ class Observer {
     }))
     journal.reach.add(0, this.#content.length)
     journal.acknowledged = Number(headers['upload-offset'] ?? 0)
-    journal.note(`created by tus-js-client${final ? ` from ${concat.slice(6)}` : ''}`)
+    journal.note(`created by tus-js-client with ${this.#how}${final ? ` from ${concat.slice(6)}` : ''}`)
     if (!partial) this.journal = journal
   }
 
@@ -141,4 +150,5 @@ function createHttpStack (run, random) {
   }
 }
 
+const MOST_STARTS = 50
 const DEADLINE = 120_000

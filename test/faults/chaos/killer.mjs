@@ -22,13 +22,13 @@ export function startKiller (run, random, every) {
 
 async function kill (run, random) {
   const pid = random.pick(run.servers.pids)
-  if (pid !== undefined && run.servers.signal(pid, 'SIGKILL')) run.figures.count('strikes', 'SIGKILL')
+  if (pid !== undefined && run.servers.signal(pid, 'SIGKILL')) run.strike('SIGKILL')
 }
 
 async function pause (run, random) {
   const pid = random.pick(run.servers.pids)
   if (pid === undefined || !run.servers.signal(pid, 'SIGSTOP')) return
-  run.figures.count('strikes', 'SIGSTOP')
+  run.strike('SIGSTOP')
   await sleep(300)
   run.servers.signal(pid, 'SIGCONT')
 }
@@ -38,7 +38,7 @@ async function drain (run, random) {
   const pid = random.pick(run.servers.pids)
   if (pid === undefined || !run.servers.signal(pid, 'SIGTERM')) return
   run.expectRefusals()
-  run.figures.count('strikes', 'SIGTERM')
+  run.strike('SIGTERM')
   const start = performance.now()
   while (run.servers.pids.includes(pid)) {
     if (performance.now() - start > PATIENCE) return run.violate(`worker ${pid} still runs ${PATIENCE} ms after SIGTERM`)

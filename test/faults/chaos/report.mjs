@@ -13,7 +13,7 @@ export function formatReport (run, flags, { seconds, cleared }) {
     ['duplicates', `${figures.total('duplicates')} (${list('duplicates')})`],
     ['bodies by hand', list('bodies')],
     ['answers', list('answers')],
-    ...['takeover', 'HEAD', 'drain'].map(name => [`${name}, ms`, formatSummary(figures.summarize(name))]),
+    ...['takeover', 'takeover while a worker was struck', 'HEAD', 'drain'].map(name => [`${name}, ms`, formatSummary(figures.summarize(name))]),
     ['disk before the sweep', formatCounts(cleared?.before)],
     ['sweep', formatCounts(cleared?.counts)],
     ['disk after the sweep', formatCounts(cleared?.after)],

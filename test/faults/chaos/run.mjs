@@ -17,6 +17,7 @@ export class Run {
   #stopped = false
   #bytesKept = 0
   #stoppingUntil = 0
+  #struckAt = -Infinity
 
   constructor (seed) {
     this.seed = seed
@@ -38,6 +39,17 @@ export class Run {
 
   get stopping () {
     return performance.now() < this.#stoppingUntil
+  }
+
+  /** Somebody was killed or stopped just now. */
+  strike (kind) {
+    this.figures.count('strikes', kind)
+    this.#struckAt = performance.now()
+  }
+
+  /** Whether nobody was, since a second before the last `took` ms. */
+  isCalm (took) {
+    return performance.now() - took - this.#struckAt > CALM
   }
 
   add (journal) {
@@ -74,6 +86,8 @@ export class Run {
 
 /** How long 503 is right after a server was told to stop, in ms. */
 const DRAIN = 12_000
+/** How long a strike is felt, in ms. */
+const CALM = 1000
 /** Of finished uploads that stay on the disk until the end. */
 const MOST_BYTES = 1024 ** 3
 const MOST_VIOLATIONS = 100

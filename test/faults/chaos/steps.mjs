@@ -49,7 +49,7 @@ async function stall (run, random, journal, { offset, end }) {
   const asked = await ask(run, random, journal, 'HEAD')
   const lost = await request.receive()
   // Only if the stalled request was there and had to leave, it was a takeover.
-  if (lost?.status === 423 && asked?.status === 200) run.figures.measure('takeover', asked.took)
+  if (lost?.status === 423 && asked?.status === 200) run.figures.measure(run.isCalm(asked.took) ? 'takeover' : 'takeover while a worker was struck', asked.took)
 }
 
 /** The same, but the client does not ask and goes on right away. */
