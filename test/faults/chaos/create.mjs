@@ -27,7 +27,7 @@ export function createUpload (run, random, plan) {
 
 async function post (run, connection, plan) {
   const { content, first = 0, how } = plan
-  const checksum = how === 'sum' ? 'right' : how === 'wrong sum' ? 'wrong' : null
+  const checksum = first === 0 || how === 'plain' ? null : how === 'sum' ? 'right' : 'wrong'
   const exchange = new Exchange(run, null, 'POST', { offset: 0, end: first, how, checksum })
   const body = content.read(0, first)
   await connection.send(Buffer.concat([Buffer.from(formatHead('POST', '/files', getHeaders(plan, body))), body]))
@@ -41,7 +41,7 @@ function openJournal (run, exchange, { status, headers }, plan) {
   const { content, seed, kind, deferred, partial, first = 0, how } = plan
   const journal = run.add(new Journal({ path: new URL(headers.location, 'http://127.0.0.1').pathname, content, seed, kind, deferred, partial }))
   if (how === 'plain') journal.reach.add(0, first)
-  else journal.reach.add(first, first)
+  else if (how === 'sum') journal.reach.add(first, first)
   journal.note(`created, ${first} of ${content.length} bytes came along (${how}): ${status}, offset ${headers['upload-offset'] ?? 'not told'}`)
   const offset = Number(headers['upload-offset'] ?? 0)
   if (!journal.reach.has(offset)) run.violate(`POST names the offset ${offset} after ${first} bytes`, journal)

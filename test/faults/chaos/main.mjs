@@ -25,20 +25,34 @@ try {
 /** Resolves to the number of violations. */
 async function main (flags) {
   const directory = prepareDirectory(flags.dir)
-  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
   const run = new Run(flags.seed)
   const start = performance.now()
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.once(signal, () => {
+      run.violate(`ended by ${signal}: ${describeOpen(run)}`)
+      report(run, flags, directory, { seconds: (performance.now() - start) / 1000, cleared: null })
+      process.exit(1)
+    })
+  }
   const cleared = await perform(run, flags, directory).catch(error => {
     run.violate(`the run itself failed: ${error.stack}`)
     return null
   })
-  const seconds = (performance.now() - start) / 1000
+  report(run, flags, directory, { seconds: (performance.now() - start) / 1000, cleared })
+  return run.violationCount
+}
+
+function report (run, flags, directory, { seconds, cleared }) {
   process.stdout.write(formatReport(run, flags, { seconds, cleared }))
   if (run.violationCount > 0 && run.servers?.log) process.stderr.write(`\nThe end of what servers logged:\n${run.servers.log.slice(-4000)}\n`)
   if (flags.json) writeFileSync(flags.json, JSON.stringify({ ...flags, seconds, violations: run.violationCount, cleared, figures: run.figures, details: run.violations }, null, 2) + '\n')
   if (!flags.dir && run.violationCount === 0) rmSync(directory, { recursive: true, force: true })
   else process.stderr.write(`chaos: the uploads are in ${directory}\n`)
-  return run.violationCount
+}
+
+/** The uploads that somebody still works on, for who wants to know what a run waits for. */
+function describeOpen ({ journals }) {
+  return JSON.stringify([...journals.values()].filter(({ finished, partial }) => !finished && !partial).slice(0, 5).map(journal => journal.tell()))
 }
 
 async function perform (run, flags, directory) {
