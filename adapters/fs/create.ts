@@ -1,5 +1,6 @@
 import { UploadExists } from '../../lib/storage.js'
 import type { NewUpload } from '../../lib/upload.js'
+import { getStamp } from './open-upload.js'
 import { serializeRecord, type UploadRecord } from './record.js'
 import type { Store } from './store.js'
 
@@ -32,30 +33,31 @@ async function write (store: Store, record: UploadRecord): Promise<boolean> {
   const { files, paths, uploads, directory } = store
   const fd = await files.create(paths.data(record.upload.id))
   if (fd === null) return false
-  let created: boolean
+  let stamp: string | null
   try {
-    created = await writeRecord(store, record)
-    if (created) await directory.sync()
-    if (created) await uploads.add(record, fd)
+    stamp = await writeRecord(store, record)
+    if (stamp !== null) await directory.sync()
+    if (stamp !== null) await uploads.add(record, stamp, fd)
   } catch (error) {
     await files.release(fd)
     await files.discard(paths.record(record.upload.id))
     await files.discard(paths.data(record.upload.id))
     throw error
   }
-  if (created) return true
+  if (stamp !== null) return true
   await files.release(fd)
   await files.remove(paths.data(record.upload.id))
   return false
 }
 
-async function writeRecord ({ files, paths }: Store, record: UploadRecord): Promise<boolean> {
+/** Its stamp; `null` if there is one already. */
+async function writeRecord ({ files, paths }: Store, record: UploadRecord): Promise<string | null> {
   const fd = await files.create(paths.record(record.upload.id))
-  if (fd === null) return false
+  if (fd === null) return null
   try {
     await files.writeText(fd, serializeRecord(record))
     await files.sync(fd)
-    return true
+    return getStamp(await files.statOpen(fd))
   } finally {
     await files.close(fd)
   }

@@ -5,8 +5,8 @@ import type { UploadRecord } from './record.js'
 export interface OpenUpload {
   readonly id: string
   record: UploadRecord
-  /** Tells whether the record has been replaced since, by this or by another process; `null` until that is first asked. */
-  stamp: string | null
+  /** Tells whether the record has been replaced since, by this or by another process. */
+  stamp: string
   /** Bytes known to be durable. */
   durable: number
   modifiedAt: Date
@@ -28,7 +28,7 @@ interface Cut {
   readonly writtenAt: number | null
 }
 
-export function createEntry (record: UploadRecord, stamp: string | null, fd: number | null): OpenUpload {
+export function createEntry (record: UploadRecord, stamp: string, fd: number | null): OpenUpload {
   return {
     id: record.upload.id,
     record,
@@ -49,7 +49,7 @@ export function getEnd ({ record }: OpenUpload, { size }: Stats): number {
   return record.hold === null ? size : Math.min(size, record.hold)
 }
 
-/** Differs between a record and the one that replaces it. */
+/** What distinguishes a file from the one that a rename puts in its place. */
 export function getStamp ({ ino, mtimeMs, size }: Stats): string {
   return `${ino} ${mtimeMs} ${size}`
 }

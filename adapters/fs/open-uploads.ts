@@ -69,10 +69,10 @@ export class OpenUploads {
     return entry && toUpload(entry.record, entry.durable, entry.modifiedAt)
   }
 
-  /** Takes in an upload that was just created, and the descriptor of its bytes. */
-  async add (record: UploadRecord, fd: number): Promise<void> {
+  /** Takes in an upload that was just created, the stamp of its record, and the descriptor of its bytes. */
+  async add (record: UploadRecord, stamp: string, fd: number): Promise<void> {
     await this.drop(record.upload.id)
-    this.#put(createEntry(record, null, fd))
+    this.#put(createEntry(record, stamp, fd))
   }
 
   /** Cuts off what must not be counted, if such a cut is due: before anything is written. */
@@ -119,7 +119,6 @@ export class OpenUploads {
 
   async #get (id: string, stamp: string): Promise<OpenUpload | null> {
     const known = this.#entries.get(id)
-    if (known) known.stamp ??= stamp
     if (known?.stamp === stamp) return known
     // What is known of a file that is not open need not be true of this one: the upload may have been removed, and created anew.
     if (known && known.file === null && known.users === 0 && known.cutAt === null) await this.drop(id)

@@ -1,4 +1,4 @@
-import type { OpenUpload } from './open-upload.js'
+import { getStamp, type OpenUpload } from './open-upload.js'
 import { serializeRecord, type UploadRecord } from './record.js'
 import type { Store } from './store.js'
 
@@ -7,10 +7,12 @@ export async function replaceRecord ({ files, paths, directory }: Store, upload:
   await directory.check()
   const temporary = paths.temporary(upload.id)
   const fd = await files.createOrThrow(temporary)
+  let stamp: string
   try {
     try {
       await files.writeText(fd, serializeRecord(record))
       await files.sync(fd)
+      stamp = getStamp(await files.statOpen(fd))
     } finally {
       await files.close(fd)
     }
@@ -20,7 +22,6 @@ export async function replaceRecord ({ files, paths, directory }: Store, upload:
     throw error
   }
   upload.record = record
-  // The file is another one now, and it is ours.
-  upload.stamp = null
+  upload.stamp = stamp
   await directory.sync()
 }

@@ -104,6 +104,19 @@ t.test('bytes without a record are no upload, and neither is a record without by
   await t.rejects(storage.create(makeUpload({ id: 'bytes' })), UploadExists)
 })
 
+t.test('sees what another process changed in an upload right after this one created it, or changed it', async t => {
+  const { storage, directory } = await makeStorage(t)
+  const other = createFsStorage({ directory })
+  t.teardown(async () => { await other.close?.() })
+  const upload = makeUpload({ length: null })
+  await storage.create(upload)
+  await other.setLength(upload.id, 1234)
+  t.equal((await storage.find(upload.id))?.length, 1234)
+  await storage.update(upload.id, () => ({ serverMetadata: { by: 'this' } }))
+  await other.update(upload.id, () => ({ serverMetadata: { by: 'that' } }))
+  t.same((await storage.find(upload.id))?.serverMetadata, { by: 'that' })
+})
+
 t.test('a record of another id is not believed', async t => {
   const { storage, directory } = await makeStorage(t)
   await storage.create(makeUpload({ id: 'a' }))
