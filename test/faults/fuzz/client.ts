@@ -43,6 +43,8 @@ interface Flight {
   /** What was stored before, where that is compared. */
   readonly stored: string | null
   readonly victim: Protected
+  /** Nothing else is sent until it is answered. */
+  readonly alone: boolean
 }
 
 interface Intent {
@@ -138,14 +140,14 @@ export class Client {
     if (this.#flights.length === 0 && this.#strays.length > 0) return this.#launch(-1, this.#removeStray(), STRAY, this.#options.victims[0]!)
     this.#intent ??= this.#sent < this.#count ? this.#draw(this.#sent) : null
     const intent = this.#intent
-    if (intent === null || intent.slot.busy) return null
+    if (intent === null || intent.slot.busy || this.#flights[0]?.alone) return null
     if (!intent.slot.certain && intent.attempt === null) return this.#launch(-1, makeInspection(intent.slot), intent.slot, intent.victim)
     if (intent.alone && this.#flights.length > 0) return null
     intent.attempt ??= this.#make(intent)
     if (intent.attempt.alone && this.#flights.length > 0) return null
     this.#intent = null
     this.#sent++
-    return this.#launch(intent.index, intent.attempt, intent.slot, intent.victim, intent.sampled)
+    return this.#launch(intent.index, intent.attempt, intent.slot, intent.victim, intent)
   }
 
   #draw (index: number): Intent {
@@ -166,9 +168,9 @@ export class Client {
     }
   }
 
-  #launch (index: number, attempt: Attempt, slot: Slot, victim: Protected, sampled = false): Flight {
+  #launch (index: number, attempt: Attempt, slot: Slot, victim: Protected, { sampled, alone } = HOUSEKEEPING): Flight {
     const stored = sampled && attempt.refusable && slot.id !== null ? readStored(this.#options.directory, slot.id) : null
-    return { index, attempt, slot, stored, victim, bytes: attempt.bytes ?? serialize(attempt.request), sentAt: performance.now() }
+    return { index, attempt, slot, stored, victim, alone, bytes: attempt.bytes ?? serialize(attempt.request), sentAt: performance.now() }
   }
 
   #removeStray (): Attempt {
@@ -303,6 +305,7 @@ export class Client {
 /** Requests on their way at once. */
 const DEPTH = 6
 const MOODS = { valid: 50, mutated: 33, attack: 10, wild: 7 }
+const HOUSEKEEPING = { sampled: false, alone: false }
 /** Stands for uploads that are about to be removed. */
 const STRAY = new Slot()
 const STATUS = /HTTP\/1\.1 (\d{3}) /g

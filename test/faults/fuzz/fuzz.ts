@@ -56,7 +56,7 @@ class Fuzz {
   readonly #violations: Violation[] = []
   readonly #pending = new Set<Promise<void>>()
   #clients: Client[] = []
-  #suspects = new Set<string>()
+  #suspects = new Map<string, number>()
   #orphans = 0
 
   constructor (options: FuzzOptions, server: Server, directory: string) {
@@ -138,13 +138,15 @@ class Fuzz {
     this.#options.onProgress?.(this.#countSent())
   }
 
-  /** Removes what nobody has known for a second: its creation was cut before the answer. */
-  async #removeOrphans (victims: readonly Protected[]): Promise<void> {
-    const known = new Set([...victims.map(({ id }) => id), ...this.#clients.flatMap(client => client.ids)])
-    const unknown = listDirectory(this.#directory).filter(name => name.endsWith('.json')).map(name => name.slice(0, -5)).filter(id => !known.has(id))
-    const orphans = unknown.filter(id => this.#suspects.has(id))
-    this.#suspects = new Set(unknown)
-    for (const id of orphans) if (await this.#keeper.remove(id) === 204) this.#orphans++
+  /** Removes what nobody has known for so many seconds: its creation was cut before the answer. */
+  async #removeOrphans (victims: readonly Protected[], age = 5): Promise<void> {
+    const isKnown = (id: string) => victims.some(victim => victim.id === id) || this.#clients.some(client => client.ids.includes(id))
+    const unknown = listDirectory(this.#directory).filter(name => name.endsWith('.json')).map(name => name.slice(0, -5)).filter(id => !isKnown(id))
+    this.#suspects = new Map(unknown.map(id => [id, (this.#suspects.get(id) ?? 0) + 1]))
+    for (const [id, seen] of this.#suspects) {
+      // Its answer may have come in the meantime.
+      if (seen >= age && !isKnown(id) && await this.#keeper.remove(id) === 204) this.#orphans++
+    }
   }
 
   async #waitForExit (): Promise<void> {
@@ -157,8 +159,7 @@ class Fuzz {
     if (this.#server.exit !== null) return
     await Promise.all(this.#pending)
     for (const id of this.#clients.flatMap(client => client.ids)) await this.#keeper.remove(id)
-    await this.#removeOrphans(victims)
-    await this.#removeOrphans(victims)
+    await this.#removeOrphans(victims, 1)
     for (const victim of victims) {
       const change = await findChange(this.#keeper, this.#directory, victim)
       if (change !== null) this.#fault(change)
