@@ -57,4 +57,3 @@ const REFUSED: ReadonlyArray<(random: Random, victim: Protected) => Request> = [
 function append (id: string, offset: number, body: Buffer, headers: readonly Header[] = [], chunks = 0): Request {
   return { ...makeRequest('PATCH', `/files/${id}`, [TUS, BYTES, ['Upload-Offset', String(offset)], ...headers], body), chunks }
 }
-

@@ -35,7 +35,7 @@ export const RANGES = [
   'bytes=0-99999999999999999999', `bytes=${'0-0,'.repeat(500)}0-0`, 'bytes=0-0', 'bytes=5-', 'bytes=-3', 'Bytes=0-1', 'bytes=\xff-'
 ]
 export const TEXTS = [
-  '', ' ', '\t', '*', '"', '""', 'W/""', '\\', '%', '%00', '%zz', '\xff\xfe', '\xa0', '\xe2\x80\xae', '\xc0\xae', '${jndi:ldap://x}', "' OR 1=1 --", '<script>alert(1)</script>', '../../../../etc/passwd', '{"a":1}', '[]', '__proto__',
+  '', ' ', '\t', '*', '"', '""', 'W/""', '\\', '%', '%00', '%zz', '\xff\xfe', '\xa0', '\xe2\x80\xae', '\xc0\xae', '$' + '{jndi:ldap://x}', "' OR 1=1 --", '<script>alert(1)</script>', '../../../../etc/passwd', '{"a":1}', '[]', '__proto__',
   'x'.repeat(1000), 'x'.repeat(6000), ',', ';', '=', 'Thu, 01 Jan 1970 00:00:00 GMT', 'Fri, 31 Dec 9999 23:59:59 GMT', '-1', '0', 'NaN'
 ]
 /** Headers whose value may be anything; none of them says where a request ends. */
