@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 
@@ -57,10 +57,10 @@ export class Server {
     return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024
   }
 
-  /** How many files and sockets it has open; 0 without `/proc`. */
-  countDescriptors (): number {
+  /** What the files and sockets that it has open are, as Linux names them; empty without `/proc`. */
+  getDescriptors (): string[] {
     const directory = `/proc/${this.#child.pid}/fd`
-    return existsSync(directory) ? readdirSync(directory).length : 0
+    return existsSync(directory) ? readdirSync(directory).flatMap(name => readTarget(join(directory, name))) : []
   }
 
   /** Asks it to stop. Returns the code or signal that it ended with, which is SIGKILL for one that does not. */
@@ -80,6 +80,14 @@ export class Server {
     } catch {
       return ''
     }
+  }
+}
+
+function readTarget (path: string): string[] {
+  try {
+    return [readlinkSync(path)]
+  } catch {
+    return [] // closed in the meantime
   }
 }
 
