@@ -197,7 +197,15 @@ const remove: Verb = async ({ context, protocol, exchange, id }) => {
 const get: Verb = async ({ context, request, exchange, id }) => {
   const upload = await findComplete(context, id, exchange)
   const { status, headers, range } = selectRepresentation(upload, request.headers)
-  return { status, headers, ...range && { stream: await openDownload(context, id, range) } }
+  return { status, headers, ...range && { stream: closeWithRequest(await openDownload(context, id, range), request) } }
+}
+
+/** A response that waits behind another one on its connection is never told that the connection has gone; its request is. */
+function closeWithRequest (stream: Readable, { raw }: FastifyRequest): Readable {
+  const close = () => { stream.destroy() }
+  if (raw.destroyed) close()
+  else raw.once('close', close)
+  return stream
 }
 
 function describeUpload ({ options }: Context, exchange: Exchange, { upload }: Completion): Described {

@@ -1,7 +1,7 @@
 import { isTurnedAway } from '../admission.js'
 import type { Context } from '../context.js'
 import { TUS_ERR_LENGTH_MISMATCH, TUS_ERR_OFFSET_MISMATCH, TUS_ERR_UPLOAD_FINAL } from '../errors.js'
-import { LockTimeout } from '../locker.js'
+import { LockTimeout, type Wanted } from '../locker.js'
 import type { Upload } from '../upload.js'
 import type { AppendCommand } from './commands.js'
 import { completeIfDue, respectHooks, type Completion } from './complete.js'
@@ -9,7 +9,7 @@ import { completeWaiting } from './concatenate.js'
 import type { Exchange } from './exchange.js'
 import { checkAccess, find, findFor } from './find.js'
 import { checkBody, checkLength } from './limits.js'
-import { receive } from './receive.js'
+import { isInterruption, receive } from './receive.js'
 
 /**
  * Appends the body of a request to an upload, and completes the upload if that was the last byte.
@@ -29,8 +29,8 @@ async function appendInTurn (context: Context, id: string, command: AppendComman
   return context.locker.withLock(id, context.options.lockTimeout, async wanted => {
     const found = await findFor(context, id, exchange)
     check(context, found, command, exchange)
-    const upload = await setLength(context, await respectHooks(context, found), command.length)
-    const completion = await completeIfDue(context, await receive(context, upload, command, exchange, wanted), exchange)
+    const upload = await respectHooks(context, found)
+    const completion = await completeIfDue(context, await receiveWithLength(context, upload, command, exchange, wanted), exchange)
     completeWaiting(context, completion.upload, exchange)
     return completion
   })
@@ -54,8 +54,14 @@ function checkNewLength (upload: Upload, length: number): void {
   }
 }
 
-async function setLength (context: Context, upload: Upload, length: number | null): Promise<Upload> {
-  if (length === null || upload.length !== null) return upload
+/** Sets the length behind the body, because a body can be refused: then nothing has changed (CD-6). Bytes that stay bring their length along. */
+async function receiveWithLength (context: Context, upload: Upload, command: AppendCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
+  const { length } = command
+  if (length === null || upload.length !== null) return receive(context, upload, command, exchange, wanted)
+  const received = await receive(context, { ...upload, length }, command, exchange, wanted).catch(async error => {
+    if (isInterruption(error) && Number(error.facts.offset) > upload.offset) await context.storage.setLength(upload.id, length)
+    throw error
+  })
   await context.storage.setLength(upload.id, length)
-  return { ...upload, length }
+  return received
 }

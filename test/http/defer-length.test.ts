@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto'
 import t from 'tap'
+import { createMemoryStorage } from '../../adapters/memory/index.js'
 import { makeApp, startApp } from '../support/app.js'
 import { BYTES, TUS, createUpload, getOffset, head, listFiles, patch, post } from '../support/http-tus.js'
-import { exchangeRaw, formatChunk, formatHead } from '../support/raw-socket.js'
+import { exchangeRaw, formatChunk, formatHead, openRaw } from '../support/raw-socket.js'
 
 const DEFER = { 'upload-defer-length': '1' }
 
@@ -86,6 +88,31 @@ t.test('CD-6, CD-8: a PATCH that is refused sets no length', async t => {
   t.equal((await patch(app, url, 0, 'too long', { 'upload-length': '5' })).statusCode, 413)
   t.equal((await patch(app, url, 0, 'x', { 'upload-length': '5', 'content-type': 'text/plain' })).statusCode, 415)
   t.match((await head(app, url)).headers, { 'upload-offset': '0', 'upload-defer-length': '1' })
+})
+
+t.test('CD-6: a PATCH whose body turns out to be wrong sets no length', async t => {
+  for (const storage of ['filesystem', 'memory']) {
+    const { app, port } = await startApp(t, storage === 'memory' ? { storage: createMemoryStorage() } : {})
+    const url = await createUpload(app, DEFER)
+    await patch(app, url, 0, 'he')
+    const wrong = 'sha1 ' + createHash('sha1').update('other').digest('base64')
+    t.equal((await patch(app, url, 2, 'llo', { 'upload-length': '5', 'upload-checksum': wrong })).statusCode, 460)
+    const chunked = formatHead('PATCH', url, { ...TUS, ...BYTES, 'upload-offset': '2', 'upload-length': '5', 'transfer-encoding': 'chunked' }) + formatChunk('too long') + formatChunk('')
+    t.match(await exchangeRaw(t, port, chunked), { status: 413 })
+    t.match((await head(app, url)).headers, { 'upload-offset': '2', 'upload-defer-length': '1' })
+    t.equal((await patch(app, url, 2, 'l', { 'upload-length': '3' })).statusCode, 204, 'another length can be said')
+    t.equal((await app.inject(url)).body, 'hel')
+  }
+})
+
+t.test('CD-6: bytes that arrived before their connection broke bring their length along', async t => {
+  const { app, port } = await startApp(t)
+  const url = await createUpload(app, DEFER)
+  const client = openRaw(t, port)
+  await client.send(formatHead('PATCH', url, { ...TUS, ...BYTES, 'upload-offset': '0', 'upload-length': '5', 'content-length': '5' }) + 'hel')
+  client.finish()
+  await client.waitForEnd()
+  t.match((await head(app, url)).headers, { 'upload-offset': '3', 'upload-length': '5' })
 })
 
 t.test('CD-8: maxSize holds for a length that comes late, and for the bytes before it', async t => {

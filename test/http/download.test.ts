@@ -1,4 +1,6 @@
 import { once } from 'node:events'
+import { existsSync, readdirSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import { createMemoryLocker } from '../../lib/index.js'
 import { makeApp, startApp } from '../support/app.js'
@@ -193,6 +195,24 @@ t.test('a reader that leaves in the middle holds nobody up', async t => {
   const range = await exchangeRaw(t, port, formatHead('GET', url, { range: 'bytes=7999990-', connection: 'close' }))
   t.match(range, { status: 206, headers: { 'content-length': '10', 'content-range': 'bytes 7999990-7999999/8000000' } })
   t.equal(range!.body, content.subarray(-10).toString('latin1'))
+})
+
+t.test('readers that ask for many downloads at once and leave keep no file open', { skip: !existsSync('/proc/self/fd') && 'there is no /proc here' }, async t => {
+  const { app, port } = await startApp(t)
+  const url = await createComplete(app, makeBytes(8_000_000))
+  const count = () => readdirSync('/proc/self/fd').length
+  await exchangeRaw(t, port, formatHead('GET', url, { connection: 'close' }))
+  const before = count()
+  for (const leave of ['reset', 'finish'] as const) {
+    const client = openRaw(t, port)
+    await client.send(formatHead('GET', url, {}).repeat(30))
+    await once(client.socket, 'data')
+    while (count() < before + 30) await setTimeout(10)
+    if (leave === 'reset') client.reset()
+    else client.socket.destroy()
+    for (let patience = 200; patience > 0 && count() > before; patience--) await setTimeout(10)
+    t.ok(count() <= before, `${count()} descriptors, ${before} before`)
+  }
 })
 
 t.test('metadata reaches the reader as the client wrote it, encoded once', async t => {
