@@ -1,5 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
 
 /**
  * Lets a response reach a client that is still sending, then calls `next`.
@@ -17,6 +19,36 @@ export function closeAfterUnreadBody (request: FastifyRequest, reply: FastifyRep
     next()
   })
 }
+
+/**
+ * Closes what is sent as the response to `request` when its connection goes.
+ *
+ * Over HTTP/1, a response that waits behind another one is not told, and a request is not if a CONNECT came behind it: what they send
+ * would stay open until it is collected.
+ */
+export function closeWithConnection (stream: Readable, request: IncomingMessage): Readable {
+  if (request.httpVersionMajor > 1) return stream
+  const { socket } = request
+  const downloads = openDownloads.get(socket) ?? watch(socket)
+  const close = () => {
+    request.destroy()
+    stream.destroy()
+  }
+  if (socket.destroyed) close()
+  downloads.add(close)
+  stream.once('close', () => downloads.delete(close))
+  return stream
+}
+
+/** One listener for all that a connection has asked for. */
+function watch (socket: Socket): Set<() => void> {
+  const downloads = new Set<() => void>()
+  openDownloads.set(socket, downloads)
+  socket.once('close', () => { for (const close of downloads) close() })
+  return downloads
+}
+
+const openDownloads = new WeakMap<Socket, Set<() => void>>()
 
 function isReceiving (request: IncomingMessage): boolean {
   return !request.complete && mayHaveBody(request)

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { RequestBody } from './body.js'
-import { closeAfterUnreadBody } from './connection.js'
+import { closeAfterUnreadBody, closeWithConnection } from './connection.js'
 import type { Context } from './context.js'
 import { TUS_ERR_METHOD_NOT_ALLOWED, TUS_ERR_UPLOAD_NOT_FOUND } from './errors.js'
 import { getExpiry } from './expiration.js'
@@ -197,15 +197,7 @@ const remove: Verb = async ({ context, protocol, exchange, id }) => {
 const get: Verb = async ({ context, request, exchange, id }) => {
   const upload = await findComplete(context, id, exchange)
   const { status, headers, range } = selectRepresentation(upload, request.headers)
-  return { status, headers, ...range && { stream: closeWithRequest(await openDownload(context, id, range), request) } }
-}
-
-/** A response that waits behind another one on its connection is never told that the connection has gone; its request is. */
-function closeWithRequest (stream: Readable, { raw }: FastifyRequest): Readable {
-  const close = () => { stream.destroy() }
-  if (raw.destroyed) close()
-  else raw.once('close', close)
-  return stream
+  return { status, headers, ...range && { stream: closeWithConnection(await openDownload(context, id, range), request.raw) } }
 }
 
 function describeUpload ({ options }: Context, exchange: Exchange, { upload }: Completion): Described {

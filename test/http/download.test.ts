@@ -198,21 +198,28 @@ t.test('a reader that leaves in the middle holds nobody up', async t => {
 })
 
 t.test('readers that ask for many downloads at once and leave keep no file open', { skip: !existsSync('/proc/self/fd') && 'there is no /proc here' }, async t => {
-  const { app, port } = await startApp(t)
+  const errors: string[] = []
+  const { app, port } = await startApp(t, {}, { logger: { level: 'error', stream: { write: line => errors.push(line) } } })
   const url = await createComplete(app, makeBytes(8_000_000))
   const count = () => readdirSync('/proc/self/fd').length
   await exchangeRaw(t, port, formatHead('GET', url, { connection: 'close' }))
   const before = count()
-  for (const leave of ['reset', 'finish'] as const) {
+  for (const leave of ['reset', 'destroy', 'connect'] as const) {
     const client = openRaw(t, port)
     await client.send(formatHead('GET', url, {}).repeat(30))
     await once(client.socket, 'data')
     while (count() < before + 30) await setTimeout(10)
+    if (leave === 'connect') {
+      await client.send(formatHead('CONNECT', 'example.org:443', {}))
+      await client.waitForEnd()
+    }
     if (leave === 'reset') client.reset()
     else client.socket.destroy()
     for (let patience = 200; patience > 0 && count() > before; patience--) await setTimeout(10)
-    t.ok(count() <= before, `${count()} descriptors, ${before} before`)
+    t.ok(count() <= before, `${leave}: ${count()} descriptors, ${before} before`)
   }
+  for (let attempt = 0; attempt < 20; attempt++) await exchangeRaw(t, port, formatHead('GET', url, {}) + formatHead('CONNECT', 'example.org:443', {}))
+  t.same(errors, [], 'a reader that leaves is no error of the server')
 })
 
 t.test('metadata reaches the reader as the client wrote it, encoded once', async t => {

@@ -84,6 +84,8 @@ class Fuzz {
 
     await this.#conclude(victims, listing)
     const requests = this.#countSent()
+    const memory = this.#memory.report()
+    if (requests >= WARM && memory.end - memory.begin > MOST_GROWTH) this.#fault(`memory grew from ${memory.begin} to ${memory.end} bytes`)
     const end = await this.#waitForDescriptors(victims, descriptors)
     return {
       seed,
@@ -92,7 +94,7 @@ class Fuzz {
       requestsPerSecond: Math.round(requests / took * 1000),
       statuses: this.#sumStatuses(),
       orphans: this.#orphans,
-      memory: this.#memory.report(),
+      memory,
       descriptors: { begin: descriptors, end },
       violations: this.#violations
     }
@@ -197,5 +199,8 @@ class Fuzz {
 
 /** After so many it is no use to go on. */
 const MOST_VIOLATIONS = 50
+/** What memory may grow by once it is warm, in bytes; and after how many requests that can be told. */
+const MOST_GROWTH = 48 * 1024 * 1024
+const WARM = 100_000
 /** How long an answer, or the end of a connection, may take, in ms. */
 const PATIENCE = 15_000

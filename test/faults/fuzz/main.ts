@@ -4,6 +4,8 @@ import { parseArgs } from 'node:util'
 import type { Violation } from './client.js'
 import { fuzz } from './fuzz.js'
 
+// npm run fuzz -- [--requests N] [--seed S] [--connections N] [--dir DIRECTORY] [--durability fsync|none] [--json FILE]
+// npm run fuzz -- --seed S --replay CONNECTION:INDEX     sends again what one connection had sent, up to that request
 const { values } = parseArgs({
   options: {
     requests: { type: 'string', default: '1000000' },
