@@ -23,6 +23,8 @@ export class Workers {
 
   constructor ({ workers, logLevel }: ServeFlags) {
     this.#number = workers
+    // Every worker accepts for itself. A connection that the primary hands to one which is killed before it took it would stay open, and never be answered.
+    cluster.schedulingPolicy = cluster.SCHED_NONE
     this.#log = Fastify({ logger: { level: logLevel, stream: process.stderr } }).log
   }
 

@@ -32,6 +32,11 @@ export class Run {
     this.#stopped = true
   }
 
+  /** Lets other clients begin. */
+  resume () {
+    this.#stopped = false
+  }
+
   /** A server was told to stop: 503 is a right answer for a while. */
   expectRefusals () {
     this.#stoppingUntil = performance.now() + DRAIN

@@ -75,7 +75,7 @@ class Cluster extends Servers {
   #watch
 
   async start () {
-    const { child, port } = await this.spawn(0, ['--workers', String(this.options.workers)])
+    const { child, port } = await this.spawn(await findPort(), ['--workers', String(this.options.workers)])
     this.#child = child
     this.#port = port
     child.once('exit', (code, signal) => { if (!this.stopping) this.options.onDeath(`the primary ended by itself (${code ?? signal})`) })

@@ -47,7 +47,7 @@ async function stall (run, random, journal, { offset, end }) {
   const request = await openStalled(run, random, journal, { offset, end })
   if (request === null) return
   const asked = await ask(run, random, journal, 'HEAD')
-  const lost = await request.receive()
+  const lost = await leave(request)
   // Only if the stalled request was there and had to leave, it was a takeover.
   if (lost?.status === 423 && asked?.status === 200) run.figures.measure(run.isCalm(asked.took) ? 'takeover' : 'takeover while a worker was struck', asked.took)
 }
@@ -57,7 +57,7 @@ async function stallAndGoOn (run, random, journal, { offset, end }) {
   const request = await openStalled(run, random, journal, { offset, end })
   if (request === null) return
   await patch(run, random, journal, { offset, end })
-  return request.receive()
+  return leave(request)
 }
 
 /** The same request twice at once, through two connections. */
@@ -137,6 +137,13 @@ async function openStalled (run, random, journal, { offset, end }) {
   await request.send(random.int(0, end - offset - 1))
   await sleep(random.int(0, 150))
   return request
+}
+
+/** The answer to a stalled request that had to leave. One that got hold of the upload only behind who asked for it is not disturbed: it gives up by itself. */
+async function leave (request) {
+  for (let waited = 0; !request.answered && waited < 2000; waited += 20) await sleep(20)
+  if (!request.answered) return request.cut('close')
+  return request.receive()
 }
 
 /** How often each happens, and what. */
