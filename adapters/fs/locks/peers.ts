@@ -27,7 +27,7 @@ export class Peers {
       connection = this.#connect(name)
       this.#connections.set(name, connection)
       const forget = () => this.#connections.delete(name)
-      connection.then(lines => lines?.onClose(forget) ?? forget(), forget)
+      connection.then(lines => lines === null ? forget() : lines.onClose(forget), forget)
     }
     return connection
   }
