@@ -14,7 +14,7 @@ import { create } from './operations/create.js'
 import { findComplete, openDownload } from './operations/download.js'
 import type { Exchange } from './operations/exchange.js'
 import { asAnswerable } from './operations/failure.js'
-import { checkAccess } from './operations/find.js'
+import { checkAccess, find } from './operations/find.js'
 import { inspect } from './operations/inspect.js'
 import { terminate } from './operations/terminate.js'
 import type { Answer, Described, Message, Offer, Protocol } from './protocols/protocol.js'
@@ -184,8 +184,19 @@ const head: Verb = async ({ context, protocol, exchange, id }) => {
 }
 
 const patch: Verb = async ({ context, protocol, offer, message, exchange, id }) => {
-  const completion = await append(context, id, protocol.decodeAppend(message, offer), exchange)
+  const command = await decode(() => protocol.decodeAppend(message, offer), context, id, exchange)
+  const completion = await append(context, id, command, exchange)
   return withDecision(protocol.encodeAppended(describeUpload(context, exchange, completion)), completion)
+}
+
+/** A request that can't be understood is answered with what every answer about this upload tells, unless the application has a say in who may know. */
+async function decode<Command> (read: () => Command, context: Context, id: string, exchange: Exchange): Promise<Command> {
+  try {
+    return read()
+  } catch (error) {
+    if (!context.hooks.has('preAccess')) exchange.see(await find(context, id))
+    throw error
+  }
 }
 
 const remove: Verb = async ({ context, protocol, exchange, id }) => {

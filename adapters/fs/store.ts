@@ -10,7 +10,7 @@ export interface Store {
   readonly files: Files
   readonly directory: Directory
   readonly uploads: OpenUploads
-  readonly locker: Locker & { close?(): Promise<void> }
+  readonly locker: Locker & { close?(): Promise<void>, tidy?(before: Date): Promise<void> }
   /** Ids whose files are being made: what is not whole yet is not yet remains. */
   readonly creating: Set<string>
 }

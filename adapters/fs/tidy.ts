@@ -20,6 +20,7 @@ export async function tidy (store: Store, before: Date): Promise<number> {
       failures.push(error)
     }
   }
+  await store.locker.tidy?.(before)
   if (failures.length > 0) throw new AggregateError(failures, `${failures.length} files can not be removed`)
   return removed
 }

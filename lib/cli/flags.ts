@@ -14,6 +14,8 @@ export interface ServeFlags {
   readonly cors: string | null
   readonly download: boolean
   readonly trustProxy: string | null
+  /** Who excludes whom: see `FsStorageOptions`. */
+  readonly locks: 'directory' | 'process'
   /** Processes. */
   readonly workers: number
   /** How long a client may take to send the head of a request, in ms. */
@@ -37,7 +39,7 @@ export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv
   const get = (name: string): string | null => values[name] ?? (env[`FASTIFY_TUS_${name.toUpperCase().replaceAll('-', '_')}`] || null)
   const has = (name: string): boolean => !['0', 'false', null].includes(get(name))
 
-  return {
+  const flags: ServeFlags = {
     host: get('host') ?? '127.0.0.1',
     port: oneOf('port', get('port') ?? '1080', 'a number from 0 to 65535', parsePort),
     prefix: oneOf('prefix', get('prefix') ?? '/files', "a path that starts with '/'", prefix => prefix.startsWith('/') ? prefix : null),
@@ -48,11 +50,14 @@ export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv
     cors: get('cors'),
     download: !has('no-download'),
     trustProxy: get('trust-proxy'),
+    locks: oneOf('locks', get('locks') ?? 'directory', 'directory or process', parseLocks),
     workers: oneOf('workers', get('workers') ?? '1', 'a number from 1 to 1024', parseWorkers),
     headersTimeout: oneOf('headers-timeout', get('headers-timeout') ?? '30s', 'a duration such as 30s, from 1s to 1h', parseHeadersTimeout),
     maxConnections: optional('max-connections', get('max-connections'), 'a whole number from 1', parseCount),
     logLevel: oneOf('log-level', get('log-level') ?? 'info', LEVELS.join(', '), level => LEVELS.includes(level) ? level : null)
   }
+  if (flags.workers > 1 && flags.locks === 'process') throw new UsageError('--locks process is for one process: leave out --workers')
+  return flags
 }
 
 function parse (args: readonly string[]): Record<string, string | undefined> {
@@ -76,6 +81,10 @@ function optional<Value> (name: string, text: string | null, expected: string, r
 
 function parsePort (text: string): number | null {
   return /^\d{1,5}$/.test(text) && Number(text) <= 65535 ? Number(text) : null
+}
+
+function parseLocks (text: string): 'directory' | 'process' | null {
+  return text === 'directory' || text === 'process' ? text : null
 }
 
 function parseWorkers (text: string): number | null {
@@ -114,6 +123,7 @@ const OPTIONS = {
   'no-download': flag,
   'no-ietf': flag,
   'trust-proxy': text,
+  locks: text,
   workers: text,
   'headers-timeout': text,
   'max-connections': text,

@@ -3,7 +3,7 @@ import cluster from 'node:cluster'
 import { readFileSync } from 'node:fs'
 import { UsageError, parseServeFlags, type ServeFlags } from './flags.js'
 import { serve } from './serve.js'
-import { Workers, type Ready } from './workers.js'
+import { WORKER_PORT, Workers, type Ready } from './workers.js'
 
 const USAGE = `fastify-tus: resumable uploads over tus
 
@@ -11,7 +11,7 @@ const USAGE = `fastify-tus: resumable uploads over tus
                     [--dir ./uploads] [--durability fsync|none]
                     [--max-size SIZE] [--expire DURATION] [--cors ORIGIN] [--no-download] [--no-ietf]
                     [--trust-proxy CIDR] [--headers-timeout DURATION] [--max-connections N]
-                    [--workers N] [--log-level LEVEL]
+                    [--workers N] [--locks directory|process] [--log-level LEVEL]
 
 Sizes read 5GB or 8MiB, durations 24h or 30s. Incomplete uploads expire that long after their last byte,
 by default after 24h. With several workers, SIGHUP replaces one after the other. Each flag also reads from the environment: FASTIFY_TUS_PORT, FASTIFY_TUS_MAX_SIZE, …
@@ -44,7 +44,8 @@ async function run ([command, ...args]: string[]): Promise<void> {
 
 async function start (flags: ServeFlags): Promise<void> {
   const several = flags.workers > 1
-  const url = several && cluster.isPrimary ? await new Workers(flags).start() : await serve(flags)
+  const port = Number(process.env[WORKER_PORT] ?? flags.port)
+  const url = several && cluster.isPrimary ? await new Workers(flags).start() : await serve({ ...flags, port })
   if (cluster.isWorker) process.send!({ url } satisfies Ready)
   else process.stdout.write(`fastify-tus listening on ${url}\n`)
 }

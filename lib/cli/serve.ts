@@ -18,7 +18,7 @@ export async function serve (flags: ServeFlags): Promise<string> {
   app.get('/health', async () => ({ status: 'ok' }))
   await app.register(fastifyTus, {
     prefix: flags.prefix,
-    storage: createFsStorage({ directory: flags.dir, durability: flags.durability }),
+    storage: createFsStorage({ directory: flags.dir, durability: flags.durability, locks: flags.locks }),
     maxSize: flags.maxSize,
     // Not long after they expire they are gone: uploads that live shorter are looked for more often.
     ...flags.expire !== null && { expiration: { incomplete: flags.expire, sweepInterval: Math.min(SWEEP, Math.max(1000, flags.expire)) } },

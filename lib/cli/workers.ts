@@ -18,6 +18,8 @@ export class Workers {
   readonly #number: number
   readonly #log: FastifyBaseLogger
   readonly #ready = new Set<number>()
+  /** The port that the first ones were given, which their successors take over. */
+  #port: string | null = null
   #stopping = false
   #rolling: Promise<void> | null = null
 
@@ -39,11 +41,12 @@ export class Workers {
       if (worker.exitedAfterDisconnect !== true) this.#replace(worker, signal || code).catch(ignore)
     })
     process.on('SIGTERM', () => this.#stop()).on('SIGINT', () => this.#stop()).on('SIGHUP', () => this.#roll())
+    this.#port = new URL(urls[0]!).port
     return urls[0]!
   }
 
   async #fork (): Promise<string> {
-    const worker = cluster.fork()
+    const worker = cluster.fork(this.#port === null ? {} : { [WORKER_PORT]: this.#port })
     const ended = once(worker, 'exit').then(() => { throw new Error('a worker could not start') })
     ended.catch(ignore)
     const [{ url }] = await Promise.race([once(worker, 'message'), ended]) as [Ready]
@@ -91,6 +94,9 @@ export class Workers {
     clearTimeout(timer)
   }
 }
+
+/** The environment variable that tells a worker its port, whatever its flags say. */
+export const WORKER_PORT = 'FASTIFY_TUS_WORKER_PORT'
 
 function getWorkers (): Worker[] {
   return Object.values(cluster.workers ?? {}).filter(worker => worker !== undefined)

@@ -36,8 +36,9 @@ export async function receive (context: Context, upload: Upload, command: BodyCo
     // A body that brought the last byte has done its work, whatever happened behind it.
     if (body.interruption !== null && !isFull(appended)) throw INTERRUPTED[body.interruption](offset)
     return appended
-  } catch (error) {
-    await context.hooks.runPost('postFail', exchange.log, exchange.request, upload, error as Error)
+  } catch (failure) {
+    const error = await reporter.fail(failure as Error)
+    await context.hooks.runPost('postFail', exchange.log, exchange.request, upload, error)
     throw error
   } finally {
     context.receiving.delete(upload.id)

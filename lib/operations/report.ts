@@ -17,6 +17,7 @@ export class Reporter {
   #reported: number
   #running: Promise<void> | null = null
   #stopped: StopUpload | null = null
+  #removed = false
 
   /** @param stop ends the body */
   constructor (context: Context, upload: Upload, exchange: Exchange, stop: () => void) {
@@ -44,6 +45,13 @@ export class Reporter {
     if (this.#stopped !== null) await this.#remove(upload, this.#stopped)
   }
 
+  /** What to say of a body that failed: the word of a hook that had ended the upload counts all the same. */
+  async fail (failure: Error): Promise<Error> {
+    await this.#running
+    if (this.#stopped === null || this.#removed) return failure
+    return this.#remove(this.#upload, this.#stopped).then(() => failure, (error: Error) => error)
+  }
+
   #progress (offset: number): void {
     // What arrives between the word of a hook and the end of the body is no news any more, and must not take the word back.
     if (this.#stopped !== null) return
@@ -60,6 +68,7 @@ export class Reporter {
 
   async #remove (upload: Upload, { message, statusCode }: StopUpload): Promise<void> {
     const { storage, hooks } = this.#context
+    this.#removed = true
     await storage.remove(upload.id)
     this.#exchange.see(null)
     await hooks.runPost('postTerminate', this.#exchange.log, this.#exchange.request, upload)

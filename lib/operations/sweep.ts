@@ -1,5 +1,6 @@
 import type { Context } from '../context.js'
 import { isExpired } from '../expiration.js'
+import { LockTimeout } from '../locker.js'
 import type { Log } from '../log.js'
 import { isFull, type Upload } from '../upload.js'
 import { finishIfDue, isUnfinished } from './complete.js'
@@ -28,6 +29,8 @@ export async function sweep (context: Context, log: Log): Promise<SweepCounts> {
         const done = await sweepOne(context, upload, log)
         if (done !== null) counts[done]++
       } catch (error) {
+        // Somebody works on it, here or in another process: the next sweep sees what becomes of it.
+        if (error instanceof LockTimeout) continue
         log.error({ err: error, id: upload.id }, 'an upload could not be swept')
         counts.failed++
       }

@@ -63,7 +63,7 @@ t.test('durations', async t => {
 t.test('flags', async t => {
   t.test('have defaults', async t => {
     t.match(parseServeFlags([], {}), {
-      host: '127.0.0.1', port: 1080, prefix: '/files', dir: './uploads', durability: 'fsync', maxSize: null, expire: null, cors: null, download: true, trustProxy: null, headersTimeout: 30_000, maxConnections: null, logLevel: 'info'
+      host: '127.0.0.1', port: 1080, prefix: '/files', dir: './uploads', durability: 'fsync', maxSize: null, expire: null, cors: null, download: true, trustProxy: null, headersTimeout: 30_000, maxConnections: null, workers: 1, locks: 'directory', logLevel: 'info'
     })
   })
 
@@ -86,6 +86,8 @@ t.test('flags', async t => {
     [['--port', '1e3'], /--port must be/],
     [['--port', 'http'], /--port must be .* not 'http'/],
     [['--durability', 'maybe'], /--durability must be fsync or none, not 'maybe'/],
+    [['--locks', 'none'], /--locks must be directory or process/],
+    [['--locks', 'process', '--workers', '2'], /--locks process is for one process/],
     [['--max-size', 'huge'], /--max-size must be a size such as/],
     [['--expire', 'soon'], /--expire must be a duration such as/],
     [['--expire', '0'], /--expire must be .* not '0'/],

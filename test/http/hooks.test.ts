@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createFsStorage } from '../../adapters/fs/index.js'
 import { createMemoryStorage } from '../../adapters/memory/index.js'
-import fastifyTus, { StopUpload, type HookName, type Storage, type TusError, type TusOptions, type Upload } from '../../lib/index.js'
+import fastifyTus, { StopUpload, type Addition, type HookName, type Storage, type TusError, type TusOptions, type Upload } from '../../lib/index.js'
 import { makeApp, makeDirectory, startApp } from '../support/app.js'
 import {
   BYTES, TUS, createComplete, createGate, createUpload, encodeMetadata, getOffset, getPath, head, listFiles, patch, post, sleep, terminate, until
@@ -493,7 +493,7 @@ t.test('a hook that never settles', async t => {
     await entered.passed
     t.equal((await fetch(address, { method: 'HEAD', headers: TUS })).status, 423)
     t.equal((await fetch(address, { method: 'DELETE', headers: TUS })).status, 423)
-    t.match(await app.tus.sweep(), { failed: 1 })
+    t.match(await app.tus.sweep(), { failed: 0, finished: 0, expired: 0 }, 'the sweep comes back to it')
     t.equal(await createUpload(app).then(() => 'created'), 'created', 'other uploads are not held up')
     gate.open()
     t.equal((await patching).status, 204)
@@ -597,6 +597,29 @@ t.test('postReceive', async t => {
     await patch(app, url, 3, 'lo')
     await head(app, url)
     t.strictSame(offsets, [3, 5])
+  })
+
+  t.test('StopUpload counts also where the storage fails while the hook runs', async t => {
+    const memory = createMemoryStorage()
+    const failing = {
+      ...memory,
+      async append (_id: string, { onProgress }: Addition): Promise<number> {
+        onProgress!(3)
+        throw new Error('disk on fire')
+      }
+    }
+    const { app } = await makeApp(t, { storage: failing })
+    const path = await createUpload(app)
+    const failures: string[] = []
+    app.tus.addHook('postReceive', async () => {
+      await sleep(5)
+      throw new StopUpload('that is enough', { statusCode: 413 })
+    })
+    app.tus.addHook('postFail', (_request, _upload, error) => { failures.push((error as TusError).code) })
+    const { statusCode, json } = await patch(app, path, 0, 'hello')
+    t.same([statusCode, json().code], [413, 'TUS_ERR_UPLOAD_STOPPED'])
+    t.same(failures, ['TUS_ERR_UPLOAD_STOPPED'])
+    t.equal((await head(app, path)).statusCode, 404)
   })
 
   t.test('StopUpload in the middle of a body ends it, removes the upload, and is the answer', async t => {

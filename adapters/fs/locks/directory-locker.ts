@@ -73,6 +73,14 @@ export class DirectoryLocker implements Locker {
     await this.#registry.close()
   }
 
+  /** Clears away the links of processes of which nothing else is left, and what one left that died while it passed a link on. */
+  async tidy (before: Date): Promise<void> {
+    const registered = new Set([this.#registry.name, ...await this.#registry.list()])
+    for (const owner of await this.#links.listOwners(before)) {
+      if (!registered.has(owner)) await this.#bury(owner)
+    }
+  }
+
   /** Makes this process the holder, by turns with the others. */
   async #obtain (id: string, deadline: number): Promise<void> {
     for (let asked: string | null = null; ;) {

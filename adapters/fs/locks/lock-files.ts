@@ -47,7 +47,7 @@ export class LockFiles {
 
   /** Makes another process the holder, without a moment in which nobody is. */
   async pass (id: string, owner: string): Promise<void> {
-    const temporary = this.#path(`.${randomBytes(6).toString('hex')}`)
+    const temporary = this.#path(`${UNBORN}${randomBytes(6).toString('hex')}`)
     writeNow(owner, temporary)
     await this.#files.rename(temporary, this.#path(id))
   }
@@ -68,11 +68,29 @@ export class LockFiles {
     }
   }
 
+  /** Who holds uploads. Removes what was to become a link, and is older than `before`. */
+  async listOwners (before: Date): Promise<Set<string>> {
+    const owners = new Set<string>()
+    for (const id of await promises.readdir(this.#directory)) {
+      const owner = this.getOwner(id)
+      if (id.startsWith(UNBORN)) await this.#removeIfOlder(id, before)
+      else if (owner !== null) owners.add(owner)
+    }
+    return owners
+  }
+
+  async #removeIfOlder (id: string, before: Date): Promise<void> {
+    const found = await promises.lstat(this.#path(id)).catch(nullIfMissing)
+    if (found !== null && found.mtime < before) await promises.rm(this.#path(id), { force: true })
+  }
+
   #path (id: string): string {
     return join(this.#directory, id)
   }
 }
 
+/** No id begins with it. */
+const UNBORN = '.'
 const windows = process.platform === 'win32'
 const write = (owner: string, path: string) => windows ? promises.writeFile(path, owner, { flag: 'wx' }) : promises.symlink(owner, path)
 const writeNow = (owner: string, path: string) => windows ? writeFileSync(path, owner, { flag: 'wx' }) : symlinkSync(owner, path)
