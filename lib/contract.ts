@@ -257,6 +257,17 @@ export function runStorageContract ({ test, createStorage, reopen }: StorageCont
     assert.equal(await readAll(storage, id), 'abcde')
   })
 
+  check('setLength: takes it back, as long as not all bytes are there', async storage => {
+    const { id } = await createUpload(storage, { length: null })
+    await append(storage, id, 0, 'abc')
+    await storage.setLength(id, 5)
+    await storage.setLength(id, null)
+    assert.equal((await mustFind(storage, id)).length, null)
+    await storage.setLength(id, 3)
+    await assert.rejects(storage.setLength(id, null), LengthConflict)
+    assert.equal((await mustFind(storage, id)).length, 3)
+  })
+
   check('setLength: refuses less than what is there, and an upload that is not there', async storage => {
     const { id } = await createUpload(storage, { length: null })
     await append(storage, id, 0, 'abc')

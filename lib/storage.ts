@@ -42,12 +42,13 @@ export interface Storage {
   append(id: string, addition: Addition): Promise<number>
 
   /**
-   * Sets the length, in bytes, of an upload that was created without one. Setting the same length again is no error.
+   * Sets the length, in bytes, of an upload that was created without one. Setting the same length again is no error; `null` takes it back, for
+   * a body that came with it and was refused.
    *
-   * @throws LengthConflict if it has another length already, or more bytes than that
+   * @throws LengthConflict if it has another length already, or more bytes than that; for `null`, if all its bytes are there
    * @throws UploadMissing
    */
-  setLength(id: string, length: number): Promise<void>
+  setLength(id: string, length: number | null): Promise<void>
 
   /**
    * Marks a full upload as complete: readable whole, unable to grow. Idempotent, and safe to call again after a

@@ -6,15 +6,20 @@ import { toUpload } from './record.js'
 import { replaceRecord } from './replace-record.js'
 import type { Store } from './store.js'
 
-export async function setLength (store: Store, id: string, length: number): Promise<void> {
+export async function setLength (store: Store, id: string, length: number | null): Promise<void> {
   const upload = await load(store, id)
   const { record, durable } = upload
   if (record.upload.length === length) return
-  if (record.upload.length !== null || length < durable) throw new LengthConflict('The upload has another length')
+  if (!fits(record.upload.length, length, durable)) throw new LengthConflict('The upload has another length')
   // With this length the upload may be complete, and nobody looks for unverified bytes behind a complete one.
   await store.uploads.cut(upload)
   if (record.hold !== null) await store.uploads.use(upload, fd => cutToHold(store, upload, fd))
   await replaceRecord(store, upload, { ...upload.record, upload: { ...record.upload, length } })
+}
+
+/** Whether a length may follow another. */
+function fits (before: number | null, length: number | null, durable: number): boolean {
+  return length === null ? before !== durable : before === null && length >= durable
 }
 
 export async function complete (store: Store, id: string): Promise<void> {

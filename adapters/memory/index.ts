@@ -56,7 +56,8 @@ export function createMemoryStorage (): Storage {
     async setLength (id, length) {
       const entry = get(id)
       if (entry.record.length === length) return
-      if (entry.record.length !== null || length < entry.bytes.length) throw new LengthConflict('The upload has another length')
+      const fits = length === null ? entry.record.length !== entry.bytes.length : entry.record.length === null && length >= entry.bytes.length
+      if (!fits) throw new LengthConflict('The upload has another length')
       entries.set(id, { ...entry, record: { ...entry.record, length } })
     },
 

@@ -2,6 +2,7 @@ import { isTurnedAway } from '../admission.js'
 import type { Context } from '../context.js'
 import { TUS_ERR_LENGTH_MISMATCH, TUS_ERR_OFFSET_MISMATCH, TUS_ERR_UPLOAD_FINAL } from '../errors.js'
 import { LockTimeout, type Wanted } from '../locker.js'
+import { LengthConflict, UploadMissing } from '../storage.js'
 import type { Upload } from '../upload.js'
 import type { AppendCommand } from './commands.js'
 import { completeIfDue, respectHooks, type Completion } from './complete.js'
@@ -54,14 +55,25 @@ function checkNewLength (upload: Upload, length: number): void {
   }
 }
 
-/** Sets the length behind the body, because a body can be refused: then nothing has changed (CD-6). Bytes that stay bring their length along. */
+/**
+ * The length is set before the bytes come, so that a crash never leaves all of them without it; it is taken back where the body is refused: then nothing
+ * has changed (CD-6). Bytes that stay keep their length.
+ */
 async function receiveWithLength (context: Context, upload: Upload, command: AppendCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
   const { length } = command
   if (length === null || upload.length !== null) return receive(context, upload, command, exchange, wanted)
-  const received = await receive(context, { ...upload, length }, command, exchange, wanted).catch(async error => {
-    if (isInterruption(error) && Number(error.facts.offset) > upload.offset) await context.storage.setLength(upload.id, length)
+  await context.storage.setLength(upload.id, length)
+  return receive(context, { ...upload, length }, command, exchange, wanted).catch(async error => {
+    if (!isInterruption(error) || error.facts.offset === upload.offset) await takeLengthBack(context, upload, exchange)
     throw error
   })
-  await context.storage.setLength(upload.id, length)
-  return received
+}
+
+async function takeLengthBack ({ storage }: Context, { id }: Upload, { log }: Exchange): Promise<void> {
+  try {
+    await storage.setLength(id, null)
+  } catch (error) {
+    // The answer is why the body was refused. A client that comes again with the same length is welcome.
+    if (!(error instanceof UploadMissing || error instanceof LengthConflict)) log.error({ err: error, id }, 'the length of a refused body could not be taken back')
+  }
 }
