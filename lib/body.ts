@@ -64,8 +64,13 @@ export class RequestBody implements UploadBody {
     return this.#received
   }
 
-  async next (wanted = DEFAULT_BATCH): Promise<readonly Buffer[] | null> {
+  /** Begins to gather before anybody asks: what has arrived is not lost if the client leaves while something else is to be done first. */
+  start (): void {
     if (this.#state === 'unopened') this.#open()
+  }
+
+  async next (wanted = DEFAULT_BATCH): Promise<readonly Buffer[] | null> {
+    this.start()
     this.#free()
     // A caller that comes back from a slow write takes at once what gathered meanwhile.
     while (this.#failure === null && this.#gathered === 0 && this.#state === 'open') await this.#wait(wanted)

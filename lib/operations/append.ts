@@ -62,8 +62,8 @@ function checkNewLength (upload: Upload, length: number): void {
 async function receiveWithLength (context: Context, upload: Upload, command: AppendCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
   const { length } = command
   if (length === null || upload.length !== null) return receive(context, upload, command, exchange, wanted)
-  await context.storage.setLength(upload.id, length)
-  return receive(context, { ...upload, length }, command, exchange, wanted).catch(async error => {
+  const prepare = () => context.storage.setLength(upload.id, length)
+  return receive(context, { ...upload, length }, command, exchange, wanted, prepare).catch(async error => {
     if (!isInterruption(error) || error.facts.offset === upload.offset) await takeLengthBack(context, upload, exchange)
     throw error
   })

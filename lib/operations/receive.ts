@@ -15,10 +15,11 @@ import { Reporter } from './report.js'
  *
  * The caller holds the lock and has checked everything that could refuse the request.
  *
+ * @param prepare what is to be done before the first byte is stored; if it fails, none is
  * @throws TUS_ERR_BODY_… if the body was interrupted: what arrived is stored, and the error tells the new offset
  * @throws what the storage throws
  */
-export async function receive (context: Context, upload: Upload, command: BodyCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
+export async function receive (context: Context, upload: Upload, command: BodyCommand, exchange: Exchange, wanted: Wanted, prepare: (() => Promise<void>) | null = null): Promise<Upload> {
   // What is verified counts as a whole or not at all.
   const keep = command.verification === null ? 'prefix' : 'all-or-nothing'
   const { limit, overflow } = limitBody(context, upload, exchange.request)
@@ -29,6 +30,7 @@ export async function receive (context: Context, upload: Upload, command: BodyCo
   context.receiving.add(upload.id)
   const reporter = new Reporter(context, upload, exchange, () => body.interrupt('stopped'))
   try {
+    if (prepare !== null) await run(prepare, body)
     const offset = await context.storage.append(upload.id, { offset: upload.offset, keep, ...reporter.addition, body: verify(body, command, upload) })
     const appended = offset > upload.offset ? { ...upload, offset, modifiedAt: new Date() } : upload
     exchange.see(appended)
@@ -43,6 +45,16 @@ export async function receive (context: Context, upload: Upload, command: BodyCo
   } finally {
     context.receiving.delete(upload.id)
     context.openBodies.delete(body)
+  }
+}
+
+async function run (prepare: () => Promise<void>, body: RequestBody): Promise<void> {
+  body.start()
+  try {
+    await prepare()
+  } catch (error) {
+    body.interrupt('stopped')
+    throw error
   }
 }
 
