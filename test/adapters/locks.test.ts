@@ -1,10 +1,6 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { createFsStorage } from '../../adapters/fs/index.js'
 import { judge } from '../../adapters/fs/locks/file-systems.js'
@@ -12,6 +8,7 @@ import { Registry } from '../../adapters/fs/locks/registry.js'
 import { runLockerContract } from '../../lib/contract.js'
 import { LockTimeout, LocksUnsupported, type Locker } from '../../lib/locker.js'
 import { makeDirectory } from '../support/app.js'
+import { startProcess } from '../support/lock-process.js'
 
 /** A second storage is to its directory what another process is. */
 async function openLocker (t: Test, directory: string): Promise<Locker> {
@@ -222,31 +219,4 @@ function defer (): { promise: Promise<void>, resolve: () => void } {
   let resolve = () => {}
   const promise = new Promise<void>(_resolve => { resolve = _resolve })
   return { promise, resolve }
-}
-
-async function startProcess (t: Test, directory: string) {
-  const { NODE_OPTIONS, ...env } = process.env
-  const child = spawn(process.execPath, [fileURLToPath(new URL('../support/lock-process.mjs', import.meta.url)), directory], { env, stdio: ['pipe', 'pipe', 'inherit'] })
-  const ended = once(child, 'exit')
-  t.teardown(async () => {
-    child.kill('SIGKILL')
-    await ended
-  })
-  const heard: string[] = []
-  const listeners = new Set<() => void>()
-  createInterface(child.stdout).on('line', line => {
-    heard.push(line)
-    for (const listener of listeners) listener()
-  })
-  const hear = (line: string) => new Promise<void>(resolve => {
-    const listener = () => {
-      if (!heard.includes(line)) return
-      listeners.delete(listener)
-      resolve()
-    }
-    listeners.add(listener)
-    listener()
-  })
-  await hear('ready')
-  return { ended, hear, kill: () => child.kill('SIGKILL'), tell: (line: string) => child.stdin.write(`${line}\n`) }
 }

@@ -68,15 +68,16 @@ export class DirectoryLocker implements Locker {
 
   async close (): Promise<void> {
     await this.#peers.close()
-    this.#requests.close()
     for (const id of this.#owned) await this.#free(id)
-    await this.#registry.close()
+    await this.#registry.close(() => this.#requests.close())
   }
 
   /** Clears away the links of processes of which nothing else is left, and what one left that died while it passed a link on. */
   async tidy (before: Date): Promise<void> {
+    const owners = await this.#links.listOwners(before)
+    // Read behind the links: whoever had one is here as long as it lives, also if it started a moment ago.
     const registered = new Set([this.#registry.name, ...await this.#registry.list()])
-    for (const owner of await this.#links.listOwners(before)) {
+    for (const owner of owners) {
       if (!registered.has(owner)) await this.#bury(owner)
     }
   }

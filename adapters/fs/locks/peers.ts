@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { LocksUnsupported } from '../../../lib/locker.js'
 import { Lines } from './lines.js'
 import type { Registry } from './registry.js'
@@ -38,18 +39,26 @@ export class Peers {
    * @throws LocksUnsupported if it does not answer
    */
   async greet (name: string): Promise<boolean> {
-    const peer = await this.get(name)
-    if (peer === null) return false
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(createSilenceError(name)), PATIENCE)
-      peer.onClose(() => {
+    const deadline = performance.now() + PATIENCE
+    // One that closes the connection may be out of descriptors: only who can't be connected to has ended.
+    for (let peer; (peer = await this.get(name)) !== null; await pause(REST)) {
+      if (await this.#hello(peer, name, deadline)) return true
+      if (performance.now() >= deadline) throw createSilenceError(name)
+    }
+    return false
+  }
+
+  /** Whether it was answered. */
+  #hello (peer: Lines, name: string, deadline: number): Promise<boolean> {
+    return new Promise(resolve => {
+      const settle = (answered: boolean) => {
         clearTimeout(timer)
-        resolve(false)
-      })
-      this.#greeted.set(name, () => {
-        clearTimeout(timer)
-        resolve(true)
-      })
+        this.#greeted.delete(name)
+        resolve(answered)
+      }
+      const timer = setTimeout(settle, deadline - performance.now(), false)
+      peer.onClose(() => settle(false))
+      this.#greeted.set(name, () => settle(true))
       peer.send('hello')
     })
   }
@@ -76,3 +85,5 @@ function createSilenceError (name: string): Error {
 
 /** How long a process may take to answer a greeting, in ms. */
 const PATIENCE = 10_000
+/** How long to wait before the next try, in ms. */
+const REST = 50

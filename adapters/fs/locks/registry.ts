@@ -89,10 +89,13 @@ export class Registry {
     }
   }
 
-  async close (): Promise<void> {
+  /** @param endConnections called when no more can come: the end of the last one is awaited */
+  async close (endConnections: () => void): Promise<void> {
     // On a disk that can't be written it stays: the next process finds nobody there, and clears it away.
     await rm(this.#getPath(this.name), { force: true }).catch(ignore)
-    await new Promise(resolve => { this.#server.close(resolve) })
+    const closed = new Promise(resolve => { this.#server.close(resolve) })
+    endConnections()
+    await closed
     this.#addresses.close()
   }
 
@@ -121,7 +124,8 @@ export class Registry {
       this.#server.once('error', error => {
         reject(new LocksUnsupported(`The directory can't hold the sockets by which processes exclude each other: ${error.message}`, { cause: error }))
       })
-      this.#server.listen({ path: this.#addresses.get(name), backlog: BACKLOG }, resolve)
+      // Of this process alone: what a worker of `node:cluster` listens on is otherwise held by its primary, and outlives the worker.
+      this.#server.listen({ path: this.#addresses.get(name), backlog: BACKLOG, exclusive: true }, resolve)
       this.#server.unref()
     })
   }

@@ -51,7 +51,8 @@ export class Requests {
     wanted.set(id, controller)
     const done = () => {
       if (wanted.get(id) === controller) wanted.delete(id)
-      if (!controller.signal.aborted) lines.send('look', id)
+      // Also to one that has given up: the upload may have been passed to it at that moment.
+      lines.send('look', id)
     }
     this.#handlers.want(id, name, controller.signal).then(done, done)
   }
