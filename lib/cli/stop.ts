@@ -13,17 +13,19 @@ export function stopOnSignals (app: FastifyInstance): void {
   })
 
   const stop = async () => {
-    // A second signal, from somebody who can't wait, ends the process at once.
-    process.off('SIGTERM', onSignal).off('SIGINT', onSignal)
     stopping = true
     // Of `net`, not of `http`: that would end connections on which a request is on its way.
     Server.prototype.close.call(app.server)
     await pause(GRACE)
+    // A second signal, from somebody who can't wait, ends the process at once. One that follows the first directly is the same: a terminal and
+    // a service manager tell all processes of a group, and those that started this one pass it on.
+    process.off('SIGTERM', onSignal).off('SIGINT', onSignal)
     // A connection on which nothing was asked yet, or whose client does not read, would keep the server for ever.
     setTimeout(() => { app.server.closeAllConnections() }, PATIENCE).unref()
     await app.close()
   }
   const onSignal = () => {
+    if (stopping) return
     stop().then(() => process.exit(0), error => {
       app.log.error({ err: error }, 'the server did not stop in order')
       process.exit(1)

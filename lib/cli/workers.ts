@@ -59,7 +59,9 @@ export class Workers {
     this.#log.error({ worker: worker.process.pid, cause }, 'a worker ended')
     // One that can't start, because its disk is away, is tried again, but not all the time.
     if (!this.#ready.delete(worker.id)) await pause(REST, undefined, { ref: false })
-    if (!this.#stopping) await this.#fork()
+    // There is no place to fill where a successor could not start: its predecessor is still there.
+    await this.#rolling
+    if (!this.#stopping && getWorkers().length < this.#number) await this.#fork()
   }
 
   #roll (): void {
@@ -68,6 +70,8 @@ export class Workers {
 
   async #rollAll (): Promise<void> {
     for (const old of getWorkers()) {
+      // One that has died is replaced when all others are.
+      if (old.isDead()) continue
       await this.#fork()
       if (this.#stopping) return
       await this.#end(old)

@@ -1,8 +1,9 @@
-import { readdirSync } from 'node:fs'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { makeDirectory } from '../support/app.js'
 import { makeRandom } from '../support/proxy-random.js'
 import { eventually } from '../support/server-chaos.js'
 import { ServerProcess, runCli } from '../support/server-process.js'
@@ -96,6 +97,46 @@ t.test('SIGHUP replaces every worker while clients upload, and no upload fails',
   t.ok(replaced.length > 0)
   t.comment(`${uploads} uploads, ${replaced.length} restarts`)
   t.equal((await server.kill('SIGTERM')).code, 0)
+})
+
+t.test('a stop that is told to every process of the group, and again to the workers by the first one, is one stop', async t => {
+  const server = await start(t, 2)
+  const path = await createUpload(server.port, 1000)
+  const stalled = await RawConnection.open(server.port)
+  await stalled.patch(path, 0, 1000).write(makeBytes(1, 10))
+  await server.waitForBytes(path, 10)
+  for (const pid of server.getWorkers()) process.kill(pid, 'SIGTERM')
+  const { code, signal } = await server.kill('SIGTERM')
+  t.strictSame([code, signal], [0, null])
+  const response = await stalled.response()
+  t.strictSame([response?.status, response?.headers['upload-offset']], [503, '10'])
+  stalled.close()
+})
+
+t.test('a worker that dies while others are replaced gets one successor', async t => {
+  const server = await start(t)
+  const before = server.getWorkers()
+  server.signal('SIGHUP')
+  process.kill(before.at(-1)!, 'SIGKILL')
+  t.ok(await eventually(() => !server.getWorkers().some(pid => before.includes(pid)), 30_000), 'all were replaced')
+  t.ok(await eventually(() => server.getWorkers().length === WORKERS && isSettled(server), 20_000))
+  await sleep(1_000)
+  t.equal(server.getWorkers().length, WORKERS)
+})
+
+t.test('what a worker held is free without the help of the first process', { skip: process.platform !== 'linux' && 'reads links' }, async t => {
+  const server = await ServerProcess.start(t, { flags: ['--workers', '2'], directory: join(await makeDirectory(t), 'd'.repeat(120)) })
+  const path = await createUpload(server.port, 1000)
+  const stalled = await RawConnection.open(server.port)
+  await stalled.patch(path, 0, 1000).write(makeBytes(1, 10))
+  await server.waitForBytes(path, 10)
+  const holder = readlinkSync(join(server.directory, '.locks', path.split('/').at(-1)!))
+  server.signal('SIGSTOP')
+  process.kill(Number(holder.split('-')[1]), 'SIGKILL')
+  const offset = await askOffset(server.port, path)
+  server.signal('SIGCONT')
+  t.equal(offset, 10)
+  stalled.close()
 })
 
 t.test('workers that can\'t start end the command', async t => {
