@@ -62,11 +62,19 @@ function checkNewLength (upload: Upload, length: number): void {
 async function receiveWithLength (context: Context, upload: Upload, command: AppendCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
   const { length } = command
   if (length === null || upload.length !== null) return receive(context, upload, command, exchange, wanted)
+  if (length === upload.offset) return receiveNothing(context, upload, length, command, exchange, wanted)
   const prepare = () => context.storage.setLength(upload.id, length)
   return receive(context, { ...upload, length }, command, exchange, wanted, prepare).catch(async error => {
     if (!isInterruption(error) || error.facts.offset === upload.offset) await takeLengthBack(context, upload, exchange)
     throw error
   })
+}
+
+/** With this length the upload is complete, which can't be taken back: a body that brings a byte, or is not what its checksum says, is refused first. */
+async function receiveNothing (context: Context, upload: Upload, length: number, command: AppendCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
+  const received = await receive(context, { ...upload, length }, command, exchange, wanted)
+  await context.storage.setLength(upload.id, length)
+  return received
 }
 
 async function takeLengthBack ({ storage }: Context, { id }: Upload, { log }: Exchange): Promise<void> {

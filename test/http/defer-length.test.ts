@@ -115,6 +115,23 @@ t.test('CD-6: bytes that arrived before their connection broke bring their lengt
   t.match((await head(app, url)).headers, { 'upload-offset': '3', 'upload-length': '5' })
 })
 
+t.test('CD-6: a refused body that says that nothing is to follow does not complete the upload', async t => {
+  const { app, port } = await startApp(t)
+  const checksum = `sha1 ${createHash('sha1').update('other').digest('base64')}`
+  for (const [status, headers, body] of [
+    [413, { 'transfer-encoding': 'chunked' }, formatChunk('x') + formatChunk('')],
+    [460, { 'content-length': '0', 'upload-checksum': checksum }, '']
+  ] as const) {
+    const url = await createUpload(app, DEFER)
+    await patch(app, url, 0, 'hel')
+    const request = formatHead('PATCH', url, { ...TUS, ...BYTES, 'upload-offset': '3', 'upload-length': '3', ...headers }) + body
+    t.match(await exchangeRaw(t, port, request), { status })
+    t.match((await head(app, url)).headers, { 'upload-offset': '3', 'upload-defer-length': '1' })
+    t.equal((await patch(app, url, 3, '', { 'upload-length': '3' })).statusCode, 204)
+    t.equal((await app.inject(url)).body, 'hel')
+  }
+})
+
 t.test('CD-8: maxSize holds for a length that comes late, and for the bytes before it', async t => {
   const { app, port } = await startApp(t, { maxSize: 10 })
   const url = await createUpload(app, DEFER)
