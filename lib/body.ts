@@ -73,9 +73,17 @@ export class RequestBody implements UploadBody {
     this.start()
     this.#free()
     // A caller that comes back from a slow write takes at once what gathered meanwhile.
-    while (this.#failure === null && this.#gathered === 0 && this.#state === 'open') await this.#wait(wanted)
+    while (this.#failure === null && this.#state === 'open' && (this.#gathered === 0 || this.#isDubious())) await this.#wait(wanted)
     if (this.#failure !== null) throw this.#failure
     return this.#gathered === 0 ? null : this.#take()
+  }
+
+  /** Whether it has brought all that it may, and only its end can tell that it is not too long: what would be undone is better not written. */
+  #isDubious (): boolean {
+    const { declared, limit } = this.#options
+    if (declared !== null || this.#received < limit) return false
+    this.#resume()
+    return true
   }
 
   /** Ends it here: what has arrived is handed out still, then comes the end. */
@@ -167,13 +175,16 @@ export class RequestBody implements UploadBody {
     this.#handedOut = batch
     this.#chunks = []
     this.#gathered = 0
-    if (this.#paused && this.#state === 'open') {
-      this.#paused = false
-      this.#stall?.refresh()
-      this.#watch?.resume()
-      this.#source.resume()
-    }
+    this.#resume()
     return batch
+  }
+
+  #resume (): void {
+    if (!this.#paused || this.#state !== 'open') return
+    this.#paused = false
+    this.#stall?.refresh()
+    this.#watch?.resume()
+    this.#source.resume()
   }
 
   #free (): void {

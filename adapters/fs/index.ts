@@ -9,7 +9,7 @@ import { concatenate } from './concatenate.js'
 import { create } from './create.js'
 import { Directory } from './directory.js'
 import { Files, measureSync } from './files.js'
-import { DirectoryLocker } from './locks/directory-locker.js'
+import { LastingLocker } from './locks/lasting-locker.js'
 import { OpenUploads } from './open-uploads.js'
 import { Pace } from './pace.js'
 import { createPaths } from './paths.js'
@@ -107,6 +107,6 @@ async function openStore (options: Required<FsStorageOptions>): Promise<Store> {
   const files = new Files(durability, new Pace(2, adaptive), new Pace(0.5, adaptive && measureSync(paths.temporary('sync'))))
   const directory = new Directory(options.directory, files)
   await directory.open()
-  const locker = options.locks === 'directory' ? await DirectoryLocker.open(options.directory, files) : createMemoryLocker()
+  const locker = options.locks === 'directory' ? await LastingLocker.open(options.directory, directory, files) : createMemoryLocker()
   return { paths, files, directory, locker, uploads: new OpenUploads(files, paths, directory), creating: new Set() }
 }

@@ -15,6 +15,10 @@ export class Memory {
     if (this.#known.size > MOST) this.#known.delete(this.#known.keys().next().value!)
   }
 
+  forget (id: string): void {
+    this.#known.delete(id)
+  }
+
   /** Gives an upload back what is known of it, unless that was another one of the same id. */
   recall (entry: OpenUpload): OpenUpload {
     const known = this.#known.get(entry.id)

@@ -69,6 +69,15 @@ export class OpenUploads {
     return entry && toUpload(entry.record, entry.durable, entry.modifiedAt)
   }
 
+  /** As {@link find}, for one who looks at upload after upload: none stays open for that. */
+  async glance (id: string): Promise<Upload | null> {
+    const wasKnown = this.#entries.has(id)
+    const upload = await this.find(id)
+    const entry = this.#entries.get(id)
+    if (!wasKnown && entry && isUnused(entry)) await this.drop(id)
+    return upload
+  }
+
   /** Takes in an upload that was just created, the stamp of its record, and the descriptor of its bytes. */
   async add (record: UploadRecord, stamp: string, fd: number): Promise<void> {
     await this.drop(record.upload.id)
@@ -114,6 +123,8 @@ export class OpenUploads {
 
   async #reload (id: string): Promise<OpenUpload | null> {
     await this.drop(id)
+    // It was of the file that has no name any more.
+    this.#memory.forget(id)
     return this.load(id)
   }
 
@@ -208,7 +219,7 @@ export class OpenUploads {
 
   #evict (): void {
     for (const [id, entry] of this.#entries) {
-      if (entry.users > 0 || entry.appending || entry.cutAt !== null) continue
+      if (!isUnused(entry)) continue
       this.drop(id).catch(ignore)
       return
     }
@@ -220,6 +231,10 @@ export class OpenUploads {
     await Promise.all(unused.map(entry => this.#close(entry)))
     return unused.length > 0
   }
+}
+
+function isUnused ({ users, appending, cutAt }: OpenUpload): boolean {
+  return users === 0 && !appending && cutAt === null
 }
 
 const MOST_OPEN = 256

@@ -35,7 +35,7 @@ export async function * list ({ paths, uploads, directory }: Store): AsyncIterab
   await directory.check()
   for await (const { name } of await opendir(paths.directory).catch(throwStorageError)) {
     const id = getRecordId(name)
-    const upload = id === null ? null : await uploads.find(id).catch(error => { failures.push(error) })
+    const upload = id === null ? null : await uploads.glance(id).catch(error => { failures.push(error) })
     if (upload) yield upload
   }
   if (failures.length > 0) throw new AggregateError(failures, `${failures.length} uploads can not be read`)

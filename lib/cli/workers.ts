@@ -21,6 +21,7 @@ export class Workers {
   /** The port that the first ones were given, which their successors take over. */
   #port: string | null = null
   #stopping = false
+  #stoppedAt = 0
   #rolling: Promise<void> | null = null
 
   constructor ({ workers, logLevel }: ServeFlags) {
@@ -36,10 +37,10 @@ export class Workers {
    * @throws if one of them can't start
    */
   async start (): Promise<string> {
-    const urls = await Promise.all(Array.from({ length: this.#number }, () => this.#fork()))
     cluster.on('exit', (worker, code, signal) => {
       if (worker.exitedAfterDisconnect !== true) this.#replace(worker, signal || code).catch(ignore)
     })
+    const urls = await Promise.all(Array.from({ length: this.#number }, () => this.#fork()))
     process.on('SIGTERM', () => this.#stop()).on('SIGINT', () => this.#stop()).on('SIGHUP', () => this.#roll())
     this.#port = new URL(urls[0]!).port
     return urls[0]!
@@ -55,7 +56,8 @@ export class Workers {
   }
 
   async #replace (worker: Worker, cause: number | string): Promise<void> {
-    if (this.#stopping) return
+    // One that can't start at all ends the command.
+    if (this.#stopping || (this.#port === null && !this.#ready.has(worker.id))) return
     this.#log.error({ worker: worker.process.pid, cause }, 'a worker ended')
     // One that can't start, because its disk is away, is tried again, but not all the time.
     if (!this.#ready.delete(worker.id)) await pause(REST, undefined, { ref: false })
@@ -80,8 +82,10 @@ export class Workers {
   }
 
   async #stop (): Promise<void> {
-    if (this.#stopping) return
+    // A second signal, from somebody who can't wait, unless it follows the first directly: then it was sent to all processes of a group.
+    if (this.#stopping) return performance.now() - this.#stoppedAt > SAME_SIGNAL ? killAll() : undefined
     this.#stopping = true
+    this.#stoppedAt = performance.now()
     await Promise.all(getWorkers().map(worker => this.#end(worker)))
     process.exit(0)
   }
@@ -106,9 +110,16 @@ function getWorkers (): Worker[] {
   return Object.values(cluster.workers ?? {}).filter(worker => worker !== undefined)
 }
 
+function killAll (): never {
+  for (const worker of getWorkers()) worker.process.kill('SIGKILL')
+  process.exit(1)
+}
+
 // A worker that could not start was logged when it ended.
 function ignore (): void {}
 
+/** How long two signals count as one, in ms. */
+const SAME_SIGNAL = 300
 /** How long a worker may take to stop, in ms. */
 const PATIENCE = 9_500
 /** How long to wait before the next try to start a worker, in ms. */

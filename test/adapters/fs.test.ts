@@ -166,6 +166,22 @@ t.test('a cut that is due is made up for before anything is counted', { skip: pr
   t.equal(await append(storage, 'a', 2, 'cd'), 4)
 })
 
+t.test('who looks at all uploads leaves none of them open', { skip: process.platform !== 'linux' }, async t => {
+  const { storage, directory } = await makeStorage(t)
+  for (let index = 0; index < 20; index++) {
+    await storage.create(makeUpload({ id: `upload-${index}`, length: 3 }))
+    await append(storage, `upload-${index}`, 0, 'abc')
+  }
+  const other = createFsStorage({ directory })
+  t.teardown(() => other.close?.())
+  await other.open?.()
+  const before = (await readdir('/proc/self/fd')).length
+  let seen = 0
+  for await (const { offset } of other.list!()) seen += offset
+  t.equal(seen, 60)
+  t.equal((await readdir('/proc/self/fd')).length, before)
+})
+
 t.test('more uploads than may be open at once', async t => {
   const { storage } = await makeStorage(t, { durability: 'none' })
   const ids = Array.from({ length: 600 }, (_, index) => `upload-${index}`)

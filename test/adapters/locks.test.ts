@@ -1,4 +1,4 @@
-import { readdir, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -204,6 +204,23 @@ t.test('a directory that can\'t hold sockets is refused at the start', async t =
   const directory = await makeDirectory(t)
   const registry = new Registry(join(directory, 'missing'), true, () => {})
   await t.rejects(registry.open(), { code: 'TUS_ERR_LOCKS_UNSUPPORTED' })
+})
+
+t.test('a directory that is removed and made anew is one for all its processes', async t => {
+  const directory = await makeDirectory(t)
+  const [first, second] = [await openLocker(t, directory), await openLocker(t, directory)]
+  await rm(directory, { recursive: true })
+  await t.rejects(first.withLock('a', 1000, async () => t.fail('ran')), { name: 'StorageUnavailable' })
+  await mkdir(directory)
+  const third = await openLocker(t, directory)
+  const leave = defer()
+  const holding = third.withLock('a', 1000, () => leave.promise)
+  await t.rejects(first.withLock('a', 50, async () => t.fail('ran')), LockTimeout)
+  await t.rejects(second.withLock('a', 50, async () => t.fail('ran')), LockTimeout)
+  leave.resolve()
+  await holding
+  t.equal((await readdir(join(directory, '.processes'))).length, 3)
+  for (const locker of [first, second, third]) t.equal(await locker.withLock('a', 1000, async () => 'free'), 'free')
 })
 
 t.test('with `locks: process` there are no links and no sockets', async t => {

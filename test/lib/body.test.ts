@@ -54,6 +54,30 @@ t.test('bytes that make up the declared length are handed out at once, the end w
   t.equal(body.interruption, null)
 })
 
+t.test('a body of unknown length that has brought all that it may is handed out when it has ended, and not before', async t => {
+  for (const [more, outcome] of [[null, 'abcd'], ['e', TOO_LONG]] as const) {
+    const source = makeSource()
+    const body = makeBody(source, { limit: 4, budget: new BodyBudget(1) })
+    let settled = false
+    const next = body.next().then(batch => Buffer.concat(batch ?? []).toString(), error => error).finally(() => { settled = true })
+    source.push('abcd')
+    await new Promise(resolve => { setTimeout(resolve, 20) })
+    t.notOk(settled, 'what would be undone is not written')
+    source.push(more)
+    t.equal(await next, outcome)
+  }
+})
+
+t.test('one whose client leaves there is handed out as well', async t => {
+  const source = makeSource()
+  const body = makeBody(source, { limit: 4 })
+  const next = body.next()
+  source.push('abcd')
+  setTimeout(() => source.destroy(), 20)
+  t.equal(Buffer.concat(await next ?? []).toString(), 'abcd')
+  t.equal(body.interruption, 'client-gone')
+})
+
 t.test('gathers what comes in one turn into one batch', async t => {
   const source = makeSource()
   const body = makeBody(source)

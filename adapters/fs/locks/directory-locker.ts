@@ -19,6 +19,7 @@ import { Requests } from './requests.js'
  * As long as a process is alone on its directory it makes no links. A second one greets it before it takes its first lock.
  */
 export class DirectoryLocker implements Locker {
+  readonly #metadata: Files
   readonly #links: LockFiles
   readonly #registry: Registry
   readonly #peers: Peers
@@ -32,6 +33,7 @@ export class DirectoryLocker implements Locker {
   #shared = false
 
   private constructor (directory: string, strangersAreDead: boolean, files: Files) {
+    this.#metadata = files
     this.#links = new LockFiles(join(directory, LOCKS), files)
     this.#requests = new Requests({ hello: () => this.#share(), want: (id, pass, signal) => this.#give(id, pass, signal) })
     this.#registry = new Registry(join(directory, PROCESSES), strangersAreDead, socket => this.#requests.serve(socket))
@@ -66,9 +68,19 @@ export class DirectoryLocker implements Locker {
     }
   }
 
+  /** Whether others can see this process. */
+  async isRegistered (): Promise<boolean> {
+    return await this.#metadata.stat(this.#registry.path) !== null
+  }
+
   async close (): Promise<void> {
-    await this.#peers.close()
     for (const id of this.#owned) await this.#free(id)
+    await this.abandon()
+  }
+
+  /** Ends all connections. Links that have this process's name are those of a dead one from now on. */
+  async abandon (): Promise<void> {
+    await this.#peers.close()
     await this.#registry.close(() => this.#requests.close())
   }
 

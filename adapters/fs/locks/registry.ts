@@ -44,6 +44,11 @@ export class Registry {
     await this.#clearUnborn()
   }
 
+  /** Where the socket of this process is, as long as it is registered. */
+  get path (): string {
+    return this.#getPath(this.name)
+  }
+
   /** The names of the others, alive or dead. */
   async list (): Promise<string[]> {
     const names = (await readdir(this.#directory)).filter(name => !name.startsWith(UNBORN)).map(name => name.split(GRAVE)[0]!)

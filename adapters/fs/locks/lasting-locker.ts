@@ -1,0 +1,55 @@
+import type { Locker, Wanted } from '../../../lib/locker.js'
+import type { Directory } from '../directory.js'
+import type { Files } from '../files.js'
+import { DirectoryLocker } from './directory-locker.js'
+
+/**
+ * The locks of a directory that may be removed and made anew under a running process: who is not registered any more registers again, before it
+ * takes another lock. Others could not know of it.
+ */
+export class LastingLocker implements Locker {
+  readonly #path: string
+  readonly #directory: Directory
+  readonly #files: Files
+  #current: DirectoryLocker
+  #renewal: Promise<void> | null = null
+
+  private constructor (path: string, directory: Directory, files: Files, current: DirectoryLocker) {
+    this.#path = path
+    this.#directory = directory
+    this.#files = files
+    this.#current = current
+  }
+
+  /** @throws LocksUnsupported where processes can't exclude each other */
+  static async open (path: string, directory: Directory, files: Files): Promise<LastingLocker> {
+    return new LastingLocker(path, directory, files, await DirectoryLocker.open(path, files))
+  }
+
+  async withLock<Result> (id: string, timeout: number, work: (wanted: Wanted) => Promise<Result>): Promise<Result> {
+    if (!await this.#current.isRegistered()) await this.#renew()
+    return this.#current.withLock(id, timeout, work)
+  }
+
+  tidy (before: Date): Promise<void> {
+    return this.#current.tidy(before)
+  }
+
+  close (): Promise<void> {
+    return this.#current.close()
+  }
+
+  /** @throws StorageUnavailable while the directory is away */
+  #renew (): Promise<void> {
+    this.#renewal ??= this.#openAnew().finally(() => { this.#renewal = null })
+    return this.#renewal
+  }
+
+  async #openAnew (): Promise<void> {
+    await this.#directory.check()
+    if (await this.#current.isRegistered()) return
+    const lost = this.#current
+    this.#current = await DirectoryLocker.open(this.#path, this.#files)
+    await lost.abandon()
+  }
+}
