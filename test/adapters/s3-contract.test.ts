@@ -1,0 +1,23 @@
+import t from 'tap'
+import { createS3Storage } from '../../adapters/s3/index.js'
+import { runStorageContract } from '../../lib/contract.js'
+import type { Storage } from '../../lib/storage.js'
+import { createBucket, createClient, getGivenServer } from '../support/s3/bucket.js'
+
+t.test('S3 storage', async t => {
+  const client = createClient(getGivenServer()!)
+  const bucket = await createBucket(client)
+  t.teardown(() => client.destroy())
+  const prefixes = new WeakMap<Storage, string>()
+  let count = 0
+  const open = (prefix: string) => {
+    const storage = createS3Storage({ client, bucket, prefix })
+    prefixes.set(storage, prefix)
+    return storage
+  }
+  runStorageContract({
+    test: (name, run) => t.test(name, run),
+    createStorage: () => open(`${count++}/`),
+    reopen: storage => open(prefixes.get(storage)!)
+  })
+})
