@@ -2,12 +2,11 @@ import t from 'tap'
 import { createS3Storage } from '../../adapters/s3/index.js'
 import { runStorageContract } from '../../lib/contract.js'
 import type { Storage } from '../../lib/storage.js'
-import { createBucket, createClient, getGivenServer } from '../support/s3/bucket.js'
+import { createBucket, createClient, getServer } from '../support/s3/bucket.js'
 
 t.test('S3 storage', async t => {
-  const client = createClient(getGivenServer()!)
+  const client = createClient(t, await getServer(t))
   const bucket = await createBucket(client)
-  t.teardown(() => client.destroy())
   const prefixes = new WeakMap<Storage, string>()
   let count = 0
   const open = (prefix: string) => {
