@@ -12,9 +12,9 @@ export async function append (store: Store, id: string, addition: Addition): Pro
   const entry = await prepare(store, id, addition.offset)
   try {
     return await new Appender(store, entry, addition).run()
-  } catch (error) {
+  } catch (failure) {
     store.records.forget(id)
-    if (error instanceof UploadLost) await giveUp(store, entry)
+    const error = failure instanceof UploadLost ? await giveUp(store, entry).then(() => failure, error => error) : failure
     if (!(error instanceof Superseded)) throw error
     const found = await store.records.load(id)
     throw found === null ? new UploadMissing('The upload was removed', { cause: error }) : new OffsetConflict(getOffset(found.record))

@@ -30,9 +30,9 @@ export async function complete (store: Store, id: string): Promise<void> {
     try {
       await finish(store, entry)
       return await store.records.commit(entry, { object: entry.record.object, parts: [], multipart: null, reuse: [], window: null })
-    } catch (error) {
+    } catch (failure) {
       store.records.forget(id)
-      if (error instanceof UploadLost) await giveUp(store, entry)
+      const error = failure instanceof UploadLost ? await giveUp(store, entry).then(() => failure, error => error) : failure
       // Another process does the same: it is enough that one of them comes to the end.
       if (!(error instanceof Superseded) || attempt === MOST_ATTEMPTS) throw error
     }

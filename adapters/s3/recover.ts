@@ -15,11 +15,9 @@ export async function recover (store: Store, id: string): Promise<Entry | null> 
     try {
       await closeWindow(store, entry)
       return entry
-    } catch (error) {
-      if (error instanceof UploadLost) {
-        await giveUp(store, entry)
-        return null
-      }
+    } catch (failure) {
+      const error = failure instanceof UploadLost ? await giveUp(store, entry).catch(error => error) : failure
+      if (error === undefined) return null
       if (!(error instanceof Superseded) || attempt === MOST_ATTEMPTS) throw error
     }
   }
