@@ -1,5 +1,6 @@
-import type { Addition } from '../../lib/storage.js'
+import { UploadMissing, type Addition } from '../../lib/storage.js'
 import type { Holder } from './budget.js'
+import { Superseded } from './failures.js'
 import { assemble, putWhole } from './finish.js'
 import { getOffset, getPartsEnd, isSealed, type Piece } from './record.js'
 import type { Change, Entry } from './records.js'
@@ -38,9 +39,10 @@ export class Appender implements Holder {
       await this.#receive()
       await this.#alone(() => this.#end())
     } catch (error) {
-      await this.#alone(() => this.#fail()).catch(() => {})
+      const reason = await this.#alone(() => this.#fail()).then(() => null, reason => reason)
       this.#region.clear()
-      throw error
+      // What S3 says to a writer that was overtaken is of no interest.
+      throw reason instanceof Superseded || reason instanceof UploadMissing ? reason : error
     } finally {
       budget.remove(this)
     }

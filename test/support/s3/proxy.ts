@@ -79,7 +79,9 @@ export class S3Proxy {
     const fault = await this.intercept(call)
     if (fault?.when === 'before') return this.#fail(fault, request, response)
     const forwarded = send(new URL(request.url!, this.#target), { method: request.method!, headers: request.headers, agent: this.#agent, setHost: false })
-    request.pipe(forwarded)
+    // A server that refuses early may close the connection while the body is still being sent.
+    forwarded.on('error', () => response.destroy())
+    request.on('error', () => {}).pipe(forwarded)
     request.once('close', () => { if (!request.complete) forwarded.destroy() })
     const [answer] = await once(forwarded, 'response') as [IncomingMessage]
     if (fault !== null) {
