@@ -25,8 +25,12 @@ export interface ObjectHead {
   readonly metadata: Readonly<Record<string, string>>
 }
 
-/** The calls of S3 that this storage makes, each one request. They throw what the SDK throws; `StorageFull` where there is no room. */
-export class Bucket {
+/**
+ * The calls of S3 that this storage makes, each one request. They throw what the SDK throws; `StorageFull` where there is no room.
+ *
+ * Not named `Bucket`: TypeScript 7.0 renames every property that has the name of the class around it.
+ */
+export class S3Bucket {
   readonly #client: S3Client
   readonly #name: string
   /** How `If-Match` is written: Ceph before 20 takes an ETag only without its quotes. */

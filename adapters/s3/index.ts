@@ -1,7 +1,7 @@
 import type { Storage } from '../../lib/storage.js'
 import { append } from './append.js'
 import { Background } from './background.js'
-import { Bucket } from './bucket.js'
+import { S3Bucket } from './bucket.js'
 import { MemoryBudget } from './budget.js'
 import { complete, setLength, update } from './change.js'
 import { claim } from './claim.js'
@@ -32,7 +32,7 @@ export type { ObjectOptions, S3StorageOptions } from './options.js'
  */
 export function createS3Storage (options: S3StorageOptions): Storage {
   const resolved = resolveS3Options(options)
-  const bucket = new Bucket(resolved.client, resolved.bucket, resolved.conditionalWrites)
+  const bucket = new S3Bucket(resolved.client, resolved.bucket, resolved.conditionalWrites)
   const keys = createKeys(resolved.prefix, resolved.key)
   const budget = new MemoryBudget(resolved.memoryBudget)
   const store: Store = { bucket, keys, options: resolved, budget, records: new Records(bucket, keys, budget), background: new Background() }

@@ -1,6 +1,6 @@
 import { UploadExists, UploadMissing } from '../../lib/storage.js'
 import type { NewUpload } from '../../lib/upload.js'
-import type { Bucket } from './bucket.js'
+import type { S3Bucket } from './bucket.js'
 import type { Holder, MemoryBudget } from './budget.js'
 import { isConflict, isMissing, isUnclear, Superseded } from './failures.js'
 import { createName, type Keys } from './keys.js'
@@ -29,12 +29,12 @@ export type Change = Partial<Omit<UploadRecord, 'upload' | 'mark' | 'writer' | '
 export class Records {
   /** Names this process among the writers. */
   readonly writer = createName()
-  readonly #bucket: Bucket
+  readonly #bucket: S3Bucket
   readonly #keys: Keys
   readonly #budget: MemoryBudget
   readonly #entries = new Map<string, Entry>()
 
-  constructor (bucket: Bucket, keys: Keys, budget: MemoryBudget) {
+  constructor (bucket: S3Bucket, keys: Keys, budget: MemoryBudget) {
     this.#bucket = bucket
     this.#keys = keys
     this.#budget = budget
@@ -188,7 +188,7 @@ export class Records {
     return { record: parseRecord(Buffer.from(found.bytes).toString()), etag: found.etag }
   }
 
-  #write (id: string, record: UploadRecord, condition: Parameters<Bucket['put']>[2]): Promise<string> {
+  #write (id: string, record: UploadRecord, condition: Parameters<S3Bucket['put']>[2]): Promise<string> {
     return this.#bucket.put(this.#keys.record(id), stringifyRecord(record), condition, { ContentType: 'application/json' })
   }
 

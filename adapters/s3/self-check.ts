@@ -1,4 +1,4 @@
-import type { Bucket } from './bucket.js'
+import type { S3Bucket } from './bucket.js'
 import { getStatus, isConflict, UnsafeServer } from './failures.js'
 import type { Keys } from './keys.js'
 
@@ -8,7 +8,7 @@ import type { Keys } from './keys.js'
  *
  * @throws UnsafeServer
  */
-export async function checkServer (bucket: Bucket, keys: Keys): Promise<void> {
+export async function checkServer (bucket: S3Bucket, keys: Keys): Promise<void> {
   const key = keys.check()
   try {
     await check(bucket, key)
@@ -17,7 +17,7 @@ export async function checkServer (bucket: Bucket, keys: Keys): Promise<void> {
   }
 }
 
-async function check (bucket: Bucket, key: string): Promise<void> {
+async function check (bucket: S3Bucket, key: string): Promise<void> {
   const etag = await bucket.put(key, '1', { ifNoneMatch: '*' }).catch(refuseUnknown)
   if (await isWritten(bucket.put(key, '2', { ifNoneMatch: '*' }))) refuse('ignores If-None-Match')
   if (await isWritten(bucket.put(key, '3', { ifMatch: '"00000000000000000000000000000000"' }))) refuse('ignores If-Match')

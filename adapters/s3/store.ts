@@ -1,6 +1,6 @@
 import { UploadMissing } from '../../lib/storage.js'
 import type { Background } from './background.js'
-import type { Bucket } from './bucket.js'
+import type { S3Bucket } from './bucket.js'
 import type { MemoryBudget } from './budget.js'
 import type { Keys } from './keys.js'
 import { createName } from './keys.js'
@@ -10,7 +10,7 @@ import type { Records } from './records.js'
 
 /** What every operation of this storage works with. */
 export interface Store {
-  readonly bucket: Bucket
+  readonly bucket: S3Bucket
   readonly keys: Keys
   readonly options: ResolvedS3Options
   readonly records: Records
