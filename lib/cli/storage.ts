@@ -7,6 +7,8 @@ export async function createStorage ({ dir, durability, locks, s3 }: ServeFlags)
   if (s3 === null) return createFsStorage({ directory: dir, durability, locks })
   const [{ S3Client }, { createS3Storage }] = await loadS3()
   const client = new S3Client({
+    // Without, a server that says nothing any more keeps an upload for ever.
+    requestHandler: { connectionTimeout: 10_000, socketTimeout: 60_000 },
     ...s3.region !== null && { region: s3.region },
     // Servers of one's own rarely have a name for each bucket.
     ...s3.endpoint !== null && { endpoint: s3.endpoint, forcePathStyle: true, region: s3.region ?? process.env.AWS_REGION ?? 'us-east-1' }

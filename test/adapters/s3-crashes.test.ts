@@ -28,7 +28,7 @@ async function setUp (t: Test): Promise<Bench> {
 /** An application whose storage sends its requests through a proxy of its own. */
 async function start (t: Test, { server, bucket, prefix }: Bench, hooks: boolean) {
   const proxy = await S3Proxy.start(t, server.endpoint)
-  const client = createClient(t, { ...server, endpoint: proxy.endpoint }, { maxAttempts: 1 })
+  const client = createClient(t, { ...server, endpoint: proxy.endpoint }, { maxAttempts: 1, requestHandler: { socketTimeout: 1500 } })
   const storage = createS3Storage({ client, bucket, prefix: `${prefix}/`, partSize: 5 * MIB })
   const { app } = await makeApp(t, { storage, expiration: false, lockTimeout: 5000 })
   if (hooks) app.after(() => app.tus.addHook('postFinish', async () => {}))
@@ -94,7 +94,7 @@ for (const when of ['before', 'after'] as const) {
 
 for (const fault of [
   { when: 'before', what: 500 }, { when: 'after', what: 500 }, { when: 'before', what: 503 }, { when: 'after', what: 503 },
-  { when: 'before', what: 'reset' }, { when: 'after', what: 'reset' }
+  { when: 'before', what: 'reset' }, { when: 'after', what: 'reset' }, { when: 'before', what: 'silence' }, { when: 'after', what: 'silence' }
 ] as const) {
   t.test(`the k-th request is answered with ${fault.what} ${fault.when} it is carried out, and the same process goes on`, async t => {
     const bench = await setUp(t)

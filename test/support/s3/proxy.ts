@@ -17,12 +17,12 @@ export interface Call {
 }
 
 /**
- * What happens to a request instead of its plain way: an answer with that status, or a broken connection; `before` the server gets it, or `after`
+ * What happens to a request instead of its plain way: an answer with that status, a broken connection, or none at all; `before` the server gets it, or `after`
  * the server has carried it out.
  */
 export interface Fault {
   readonly when: 'before' | 'after'
-  readonly what: number | 'reset'
+  readonly what: number | 'reset' | 'silence'
   /** Called at that point. */
   readonly meanwhile?: () => void
 }
@@ -101,6 +101,7 @@ export class S3Proxy {
       return
     }
     request.resume()
+    if (what === 'silence') return
     if (!request.complete) await once(request, 'end')
     const code = what === 503 ? 'SlowDown' : 'InternalError'
     response.writeHead(what, { 'content-type': 'application/xml' }).end(`<Error><Code>${code}</Code><Message>A test says so</Message></Error>`)
