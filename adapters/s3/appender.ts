@@ -85,7 +85,9 @@ export class Appender implements Holder {
         const room = Math.max(0, this.#getPartSize() - this.#region.size)
         this.#region.push(chunk.subarray(0, room))
         chunk = chunk.subarray(room)
-        if (this.#region.size >= this.#getPartSize()) await this.#cut()
+        if (this.#region.size < this.#getPartSize()) continue
+        await this.#cut()
+        if (chunk.length > 0) this.#region.expect(this.#getExpected())
       }
     }
     await this.#commitIfDue()
@@ -109,13 +111,19 @@ export class Appender implements Holder {
     return this.#sender
   }
 
+  /** How much of the next part is to come, as far as anybody knows. */
+  #getExpected (): number {
+    const { length } = this.#entry.record.upload
+    return Math.min(this.#getPartSize(), (length ?? Infinity) - this.#received)
+  }
+
   async #cut (): Promise<void> {
     await this.#region.fill(piece => readPiece(this.#store, this.#entry.id, piece))
     const last = this.#received === this.#entry.record.upload.length
-    const { bytes, held, pieces } = this.#region.take()
+    const { bytes, memory, pieces } = this.#region.take()
     this.#replaced.push(...pieces)
     this.#cutting = bytes.length
-    await this.#openSender().send(bytes, held, last)
+    await this.#openSender().send(bytes, memory, last)
     this.#cutting = 0
   }
 

@@ -43,6 +43,11 @@ export class Region {
     this.#length += bytes.length
   }
 
+  /** So many bytes are about to come, fast: they get their memory at once, if there is plenty. */
+  expect (bytes: number): void {
+    if (this.#buffer.length === 0 && this.#budget.hasRoom(bytes)) this.#buffer = this.#budget.allocate(bytes)
+  }
+
   /** The fresh bytes lie in S3 now. */
   keep (piece: Piece): void {
     this.#present.push(piece)
@@ -88,9 +93,9 @@ export class Region {
     return this.#buffer.subarray(0, this.#length)
   }
 
-  /** Hands out all bytes, which must be in memory, and begins anew. The memory, of `held` bytes, still counts: the caller gives it back. */
-  take (): { bytes: Uint8Array, held: number, pieces: readonly Piece[] } {
-    const taken = { bytes: this.look(), held: this.held, pieces: this.pieces }
+  /** Hands out all bytes, which must be in memory, and begins anew. The memory still counts: the caller gives it back. */
+  take (): { bytes: Uint8Array, memory: Buffer, pieces: readonly Piece[] } {
+    const taken = { bytes: this.look(), memory: this.#buffer, pieces: this.pieces }
     this.#present = []
     this.#buffer = NOTHING
     this.#length = 0
@@ -102,8 +107,7 @@ export class Region {
     if (needed <= this.#buffer.length) return
     let size = Math.max(this.#buffer.length, SMALLEST)
     while (size < needed) size *= size < 1024 * 1024 ? 4 : 2
-    const buffer = Buffer.allocUnsafeSlow(size)
-    this.#budget.take(size)
+    const buffer = this.#budget.allocate(size)
     buffer.set(this.#buffer.subarray(0, this.#length))
     this.#budget.give(this.#buffer.length)
     this.#buffer = buffer

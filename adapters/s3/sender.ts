@@ -85,23 +85,23 @@ export class Sender {
   /**
    * Sends a part. Resolves when the next may be handed over.
    *
-   * @param held the memory that its bytes take: it is given back when they have arrived
+   * @param memory in which its bytes are: it is given back when they have arrived
    * @param last whether it is the last of the upload
    * @throws what this or an earlier part failed with
    */
-  async send (bytes: Uint8Array, held: number, last: boolean): Promise<void> {
+  async send (bytes: Uint8Array, memory: Buffer, last: boolean): Promise<void> {
     let number
     try {
       while (this.#failure === null && this.#running.size >= this.#store.options.concurrency) await Promise.race(this.#running)
       if (this.#failure !== null) throw this.#failure
       number = await this.#draw(last)
     } catch (error) {
-      this.#store.budget.give(held)
+      this.#store.budget.give(memory.length)
       throw error
     }
     const sending = { number, size: bytes.length, part: null }
     this.#sent.push(sending)
-    this.#run(sending, bytes, held)
+    this.#run(sending, bytes, memory)
     if (this.#upcoming.length === 0) this.#size = this.#chooseSize()
   }
 
@@ -155,11 +155,15 @@ export class Sender {
     return missing === -1 ? this.#sent.length : missing
   }
 
-  #run (sending: Sending, bytes: Uint8Array, held: number): void {
+  #run (sending: Sending, bytes: Uint8Array, memory: Buffer): void {
     const { bucket, budget } = this.#store
     const { key } = this.#entry.record
-    const running: Promise<void> = budget.send(held, () => bucket.uploadPart(key, this.#multipart!, sending.number, bytes)).then(
-      part => { sending.part = part },
+    const running: Promise<void> = budget.send(memory.length, () => bucket.uploadPart(key, this.#multipart!, sending.number, bytes)).then(
+      part => {
+        sending.part = part
+        // Not after a failure: who knows what still reads it.
+        budget.recycle(memory)
+      },
       error => { this.#failure ??= isMissing(error) ? new UploadLost('The multipart upload was aborted', { cause: error }) : error }
     ).finally(() => { this.#running.delete(running) })
     this.#running.add(running)
