@@ -21,6 +21,7 @@ export class Appender implements Holder {
   #last: Promise<unknown> = Promise.resolve()
   /** Bytes that are out of the region and not sent yet. */
   #cutting = 0
+  #touchedAt = Date.now()
   #failedBody = false
   #failedReclaim: { readonly error: unknown } | null = null
 
@@ -54,6 +55,10 @@ export class Appender implements Holder {
     return this.#failedReclaim === null ? this.#region.held : 0
   }
 
+  get touchedAt (): number {
+    return this.#touchedAt
+  }
+
   /** Puts what is in memory into S3 as a piece, while the body waits for its client. */
   async reclaim (): Promise<void> {
     await this.#alone(async () => {
@@ -73,8 +78,10 @@ export class Appender implements Holder {
         throw error
       })
       if (batch === null) return
+      const size = batch.reduce((sum, { length }) => sum + length, 0)
+      await this.#store.budget.makeRoom(this.#region.getGrowth(size))
+      this.#touchedAt = Date.now()
       await this.#alone(() => this.#take(batch))
-      await this.#store.budget.makeRoom()
     }
   }
 

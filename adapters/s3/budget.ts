@@ -2,6 +2,8 @@
 export interface Holder {
   /** What {@link reclaim} would free, in bytes. */
   readonly reclaimable: number
+  /** When bytes came last, as `Date.now()` tells. */
+  readonly touchedAt: number
   /** Puts the bytes where they are safe, if they are not yet, and frees their memory. Waits for S3 alone, never for a client. */
   reclaim(): Promise<void> | void
 }
@@ -10,7 +12,8 @@ export interface Holder {
  * Bounds what the uploads of a process hold in memory. Bytes are counted when they have been received, so that a client that sends
  * nothing takes nothing.
  *
- * When too much is held, whoever holds most puts it into S3 early.
+ * When much is held, those who hold most of what does not move put it into S3 early: behind everybody's back at first, and while others wait for room
+ * when there is none. Uploads that are fast are not disturbed as long as their parts are on their way.
  */
 export class MemoryBudget {
   readonly #total: number
@@ -19,6 +22,7 @@ export class MemoryBudget {
   readonly #reclaiming = new Set<Holder>()
   #waiting: Array<() => void> = []
   #sending = 0
+  #relieving = 0
   readonly #spare: Buffer[] = []
 
   /** @param total bytes */
@@ -38,6 +42,7 @@ export class MemoryBudget {
 
   take (bytes: number): void {
     this.#used += bytes
+    if (this.#used > this.#total * HIGH && this.#relieving === 0) this.#relieve()
   }
 
   give (bytes: number): void {
@@ -54,12 +59,29 @@ export class MemoryBudget {
     this.#wake()
   }
 
-  /** Resolves when no more is held than may be, or when nobody could hold less. */
-  async makeRoom (): Promise<void> {
-    while (this.#used > this.#total) {
-      const holder = this.#findLargest()
+  /** Resolves when so many bytes more can be held, or when nobody could hold less. */
+  async makeRoom (bytes = 0): Promise<void> {
+    while (this.#used + bytes > this.#total) {
+      const holder = this.#findLargest('idle') ?? (this.#isMoving ? null : this.#findLargest('any'))
       if (holder !== null) await this.#reclaim(holder)
-      else if (!await this.#waitForOthers()) return
+      else if (this.#isMoving) await new Promise<void>(resolve => { this.#waiting.push(resolve) })
+      else return
+    }
+  }
+
+  /** Frees, several at a time, what lies idle. */
+  #relieve (): void {
+    for (let count = 0; count < RELIEVERS; count++) {
+      this.#relieving++
+      this.#relieveOne().finally(() => { this.#relieving-- }).catch(ignore)
+    }
+  }
+
+  async #relieveOne (): Promise<void> {
+    while (this.#used > this.#total * LOW) {
+      const holder = this.#findLargest('idle')
+      if (holder === null) return
+      await this.#reclaim(holder)
     }
   }
 
@@ -69,23 +91,23 @@ export class MemoryBudget {
       await holder.reclaim()
     } finally {
       this.#reclaiming.delete(holder)
+      this.#wake()
     }
   }
 
-  #findLargest (): Holder | null {
+  #findLargest (which: 'idle' | 'any'): Holder | null {
+    const before = which === 'idle' ? Date.now() - IDLE : Infinity
     let largest: Holder | null = null
     for (const holder of this.#holders) {
-      if (this.#reclaiming.has(holder) || holder.reclaimable === 0) continue
+      if (holder.reclaimable === 0 || holder.touchedAt > before || this.#reclaiming.has(holder)) continue
       if (largest === null || holder.reclaimable > largest.reclaimable) largest = holder
     }
     return largest
   }
 
-  /** False if nothing is on its way to S3 whose memory could come free. */
-  async #waitForOthers (): Promise<boolean> {
-    if (this.#reclaiming.size === 0 && this.#sending === 0) return false
-    await new Promise<void>(resolve => { this.#waiting.push(resolve) })
-    return true
+  /** Whether anything is on its way to S3 whose memory will come free. */
+  get #isMoving (): boolean {
+    return this.#reclaiming.size > 0 || this.#sending > 0
   }
 
   /** Memory for so many bytes, which counts from now on. What it holds is anything. */
@@ -122,3 +144,13 @@ export class MemoryBudget {
     for (const wake of waiting) wake()
   }
 }
+
+// A reclaim tells its error to whose bytes they are.
+function ignore (): void {}
+
+/** From this share on idle bytes are put into S3, down to that one. */
+const HIGH = 0.75
+const LOW = 0.5
+const RELIEVERS = 4
+/** What got no byte for so long is idle, in ms. */
+const IDLE = 1000

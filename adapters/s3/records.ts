@@ -134,7 +134,7 @@ export class Records {
 
   /** Keeps bytes in memory for the next append, as long as there is room. */
   park (entry: Entry, region: Region): void {
-    entry.parked = { region, reclaimable: region.held, reclaim: () => this.#unpark(entry) }
+    entry.parked = { region, reclaimable: region.held, touchedAt: 0, reclaim: () => this.#unpark(entry) }
     this.#budget.add(entry.parked)
   }
 

@@ -37,6 +37,12 @@ export class Region {
     return this.#buffer.subarray(sum(this.#present), this.#length)
   }
 
+  /** How much more memory so many bytes would take. */
+  getGrowth (bytes: number): number {
+    const needed = this.#length + bytes
+    return needed <= this.#buffer.length ? 0 : chooseCapacity(this.#buffer.length, needed) - this.#buffer.length
+  }
+
   push (bytes: Uint8Array): void {
     this.#grow(this.#length + bytes.length)
     this.#buffer.set(bytes, this.#length)
@@ -102,12 +108,9 @@ export class Region {
     return taken
   }
 
-  /** Starts small, because most of many clients are slow, and grows by so much that little is copied. */
   #grow (needed: number): void {
     if (needed <= this.#buffer.length) return
-    let size = Math.max(this.#buffer.length, SMALLEST)
-    while (size < needed) size *= size < 1024 * 1024 ? 4 : 2
-    const buffer = this.#budget.allocate(size)
+    const buffer = this.#budget.allocate(chooseCapacity(this.#buffer.length, needed))
     buffer.set(this.#buffer.subarray(0, this.#length))
     this.#budget.give(this.#buffer.length)
     this.#buffer = buffer
@@ -118,6 +121,13 @@ export class Region {
     this.#buffer = NOTHING
     this.#length = 0
   }
+}
+
+/** Starts small, because most of many clients are slow, and grows by so much that little is copied. */
+function chooseCapacity (present: number, needed: number): number {
+  let size = Math.max(present, SMALLEST)
+  while (size < needed) size *= size < 1024 * 1024 ? 4 : 2
+  return size
 }
 
 /** A few at a time, in their order. */

@@ -269,16 +269,19 @@ t.test('memory: who holds most lets go first, and nobody waits for what nobody c
   const reclaimed: string[] = []
   const hold = (name: string, size: number) => {
     budget.take(size)
-    const holder = { reclaimable: size, reclaim () { reclaimed.push(name); holder.reclaimable = 0; budget.give(size) } }
+    const holder = { reclaimable: size, touchedAt: 0, reclaim () { reclaimed.push(name); holder.reclaimable = 0; budget.give(size) } }
     budget.add(holder)
   }
-  hold('small', 3)
-  hold('large', 9)
+  hold('small', 2)
+  hold('large', 5)
   await budget.makeRoom()
+  t.same(reclaimed, [])
+  await budget.makeRoom(4)
   t.same(reclaimed, ['large'])
-  budget.take(20)
+  budget.take(18)
   await budget.makeRoom()
   t.same(reclaimed, ['large', 'small'])
+  budget.take(2)
   t.equal(budget.used, 20)
   let sent = () => {}
   const sending = budget.send(20, () => new Promise<void>(resolve => { sent = resolve }))
