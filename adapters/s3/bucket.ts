@@ -140,10 +140,11 @@ export class S3Bucket {
   }
 
   /** Resolves to the ETag of the object. */
-  async completeMultipart (key: string, multipart: string, parts: readonly Part[]): Promise<string> {
+  async completeMultipart (key: string, multipart: string, parts: readonly Part[], condition: Condition = {}): Promise<string> {
     checkOrder(parts)
     const Parts = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag }))
-    const { ETag } = await this.#client.send(new CompleteMultipartUploadCommand({ ...this.#at(key), UploadId: multipart, MultipartUpload: { Parts } })).catch(rethrowFull)
+    const input = { ...this.#at(key), ...this.#on(condition), UploadId: multipart, MultipartUpload: { Parts } }
+    const { ETag } = await this.#client.send(new CompleteMultipartUploadCommand(input)).catch(rethrowFull)
     return ETag!
   }
 

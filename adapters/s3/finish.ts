@@ -1,4 +1,5 @@
-import { isConflict, isInvalidPart, isMissing, isUnclear, KeyTaken, UploadLost } from './failures.js'
+import type { Condition } from './bucket.js'
+import { getStatus, isConflict, isInvalidPart, isMissing, isUnclear, KeyTaken, UploadLost } from './failures.js'
 import { createName } from './keys.js'
 import { getOffset, type StoredObject, type UploadRecord } from './record.js'
 import type { Entry } from './records.js'
@@ -48,9 +49,10 @@ async function putObject (store: Store, entry: Entry, bytes: Uint8Array): Promis
 export async function assemble (store: Store, entry: Entry): Promise<void> {
   const { record } = entry
   if (record.splice !== null) return splice(store, entry)
+  let condition: Condition = { ifNoneMatch: '*' }
   for (let attempt = 0; ; attempt++) {
     try {
-      const etag = await store.bucket.completeMultipart(record.key, record.multipart!, record.parts)
+      const etag = await store.bucket.completeMultipart(record.key, record.multipart!, record.parts, condition)
       entry.record = { ...record, object: { etag, size: getOffset(record) } }
       return
     } catch (error) {
@@ -63,6 +65,9 @@ export async function assemble (store: Store, entry: Entry): Promise<void> {
         return
       }
       if (isMissing(error)) throw new UploadLost('The multipart upload is gone, and there is no object', { cause: error })
+      if (getStatus(error) === 412) throw new KeyTaken(`There is an object under the key ${record.key}`, { cause: error })
+      // Some servers know the condition for other writes only.
+      if (getStatus(error) === 501) condition = {}
       if (attempt === PAUSES.length) throw error
       await new Promise(resolve => setTimeout(resolve, PAUSES[attempt]))
     }

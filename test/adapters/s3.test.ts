@@ -109,12 +109,29 @@ t.test('an object of somebody else under the key is not overwritten', async t =>
   const machines = await setUp(t)
   const one = await machines.open({ key: () => `${machines.prefix}taken` })
   await machines.client.send(new PutObjectCommand({ Bucket: machines.bucket, Key: `${machines.prefix}taken`, Body: 'not ours' }))
-  const upload = makeUpload({ length: 3 })
-  await one.storage.create(upload)
-  await t.rejects(append(one.storage, upload.id, 0, 'abc'), { code: 'S3_KEY_TAKEN', statusCode: 409 })
-  await one.storage.remove(upload.id)
+  for (const length of [3, 7 * MIB]) {
+    const upload = makeUpload({ length })
+    await one.storage.create(upload)
+    await t.rejects(append(one.storage, upload.id, 0, CONTENT.subarray(0, length)), { code: 'S3_KEY_TAKEN', statusCode: 409 })
+    await one.storage.remove(upload.id)
+  }
   const { ContentLength } = await machines.client.send(new HeadObjectCommand({ Bucket: machines.bucket, Key: `${machines.prefix}taken` }))
   t.equal(ContentLength, 8)
+})
+
+t.test('a server that does not know the condition for a completion completes without', async t => {
+  const machines = await setUp(t)
+  const one = await machines.open()
+  let refused = false
+  one.proxy.intercept = ({ operation }) => {
+    if (refused || operation !== 'CompleteMultipartUpload') return null
+    refused = true
+    return { when: 'before', what: 501 }
+  }
+  const upload = makeUpload({ length: 7 * MIB })
+  await one.storage.create(upload)
+  t.equal(await append(one.storage, upload.id, 0, CONTENT.subarray(0, 7 * MIB)), 7 * MIB)
+  t.equal((await one.storage.find(upload.id))?.complete, true)
 })
 
 t.test('a full server is StorageFull, and what was acknowledged stays', async t => {
