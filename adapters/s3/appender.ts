@@ -22,6 +22,8 @@ export class Appender implements Holder {
   /** Bytes that are out of the region and not sent yet. */
   #cutting = 0
   #touchedAt = Date.now()
+  /** When the first piece was stored that the record does not name before the end. */
+  #keptAt = Infinity
   #failedBody = false
   #failedReclaim: { readonly error: unknown } | null = null
 
@@ -166,7 +168,14 @@ export class Appender implements Holder {
   async #keepFresh (): Promise<void> {
     const { id } = this.#entry
     if (this.#region.fresh.length === 0) return
-    if (this.#region.pieces.length < MOST_PIECES) return this.#region.keep(await putPiece(this.#store, id, this.#region.fresh))
+    if (this.#region.pieces.length >= MOST_PIECES) return this.#rewrite()
+    this.#region.keep(await putPiece(this.#store, id, this.#region.fresh))
+    if (this.#addition.keep === 'all-or-nothing') this.#keptAt = Math.min(this.#keptAt, Date.now())
+  }
+
+  /** Makes one new piece of all. */
+  async #rewrite (): Promise<void> {
+    const { id } = this.#entry
     await this.#region.fill(piece => readPiece(this.#store, id, piece))
     this.#replaced.push(...this.#region.pieces)
     this.#region.merge(await putPiece(this.#store, id, this.#region.look()))
@@ -180,6 +189,7 @@ export class Appender implements Holder {
     if (full && !inParts && upload.completes === 'at-length') return this.#finishWhole()
     if (full && inParts && this.#region.size > 0) await this.#cut()
     await this.#sender?.drain()
+    if (this.#region.size > 0 && Date.now() - this.#keptAt > RENEW) await this.#rewrite()
     await this.#keepFresh()
     await this.#close('all')
     if (upload.completes === 'at-length' && isSealed(this.#entry.record)) await assemble(this.#store, this.#entry)
@@ -246,5 +256,7 @@ function isSame (one: readonly Piece[], other: readonly Piece[]): boolean {
   return one.length === other.length && one.every(({ name }, index) => name === other[index]!.name)
 }
 
+/** Pieces that no record names are cleared away after an hour, in ms: older ones are not relied on. */
+const RENEW = 30 * 60_000
 /** More of them are rewritten as one. */
 const MOST_PIECES = 128

@@ -18,7 +18,7 @@ async function reserve (store: Store, upload: NewUpload): Promise<Entry> {
     if (!(error instanceof UploadExists)) throw error
     // What is left of a removal that did not come to its end is nobody's any more.
     const found = await store.records.loadWithRemoved(upload.id)
-    if (found !== null && !found.record.removed) throw error
+    if (!found?.record.removed) throw error
     await remove(store, upload.id)
     return store.records.create(upload)
   }

@@ -1,4 +1,4 @@
-import type { FindHint } from '../../lib/storage.js'
+import { UploadMissing, type FindHint } from '../../lib/storage.js'
 import type { Upload } from '../../lib/upload.js'
 import { isAt } from './append.js'
 import { findObject } from './finish.js'
@@ -22,5 +22,9 @@ export async function confirm (store: Store, entry: Entry | null): Promise<Entry
   if (entry === null || !isSealed(entry.record) || entry.record.upload.completes !== 'at-length') return entry
   const object = await findObject(store, entry.record)
   if (object === null) return entry
-  return store.records.note(entry, record => isSealed(record) ? { object, parts: [], multipart: null, reuse: [], splice: null } : null)
+  const change = { object, parts: [], multipart: null, reuse: [], splice: null }
+  return store.records.note(entry, record => isSealed(record) ? change : null).catch(error => {
+    if (error instanceof UploadMissing) return null
+    throw error
+  })
 }

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import type { ByteRange } from '../../lib/storage.js'
 import type { Upload } from '../../lib/upload.js'
+import { isConflict } from './failures.js'
 import { confirm } from './find.js'
 import { parseKey } from './keys.js'
 import { mapParallel } from './parallel.js'
@@ -9,9 +10,18 @@ import type { Entry } from './records.js'
 import { readPiece, type Store } from './store.js'
 
 /** The bytes as S3 streams them: of the very object that the record names, or none. */
-export async function read (store: Store, id: string, { start, end }: ByteRange): Promise<Readable | null> {
+export async function read (store: Store, id: string, range: ByteRange): Promise<Readable | null> {
   const known = store.records.peek(id)
-  const entry = known?.record.object ? known : await confirm(store, await store.records.load(id))
+  if (!known?.record.object) return open(store, id, range)
+  return open(store, id, range, known).catch(error => {
+    // Removed and created again by another process.
+    if (isConflict(error)) return open(store, id, range)
+    throw error
+  })
+}
+
+async function open (store: Store, id: string, { start, end }: ByteRange, known?: Entry): Promise<Readable | null> {
+  const entry = known ?? await confirm(store, await store.records.load(id))
   if (!entry || entry.record.removed) return null
   const { key, object } = entry.record
   if (object === null) return readPieces(store, entry, { start, end })

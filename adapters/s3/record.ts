@@ -118,14 +118,29 @@ export function stringifyRecord (record: UploadRecord): string {
   return JSON.stringify({ version: 1, ...record, parts: record.parts.map(({ number, size, etag }) => [number, size, etag]) })
 }
 
-/** @throws SyntaxError, TypeError for what this storage did not write */
-export function parseRecord (text: string): UploadRecord {
-  const { version, upload, parts, modifiedAt, ...rest } = JSON.parse(text)
+/**
+ * `null` for what is no record: an object of the application whose key ends as those of records do.
+ *
+ * @throws TypeError for a record of a later version
+ */
+export function parseRecord (text: string): UploadRecord | null {
+  const parsed = parse(text)
+  if (!parsed) return null
+  const { version, upload, parts, modifiedAt, ...rest } = parsed
   if (version !== 1) throw new TypeError(`A record has version ${version}, which this version of fastify-tus does not know`)
   return {
     ...rest,
     upload: { ...upload, createdAt: new Date(upload.createdAt), expiresAt: upload.expiresAt === null ? null : new Date(upload.expiresAt) },
     parts: parts.map(([number, size, etag]: [number, number, string]) => ({ number, size, etag })),
     modifiedAt: new Date(modifiedAt)
+  }
+}
+
+function parse (text: string): any {
+  try {
+    const parsed = JSON.parse(text)
+    return typeof parsed?.version === 'number' && parsed.upload && parsed.mark ? parsed : null
+  } catch {
+    return null
   }
 }

@@ -48,7 +48,7 @@ export class Records {
       const found = isConflict(error) || isUnclear(error) ? await this.#read(upload.id) : null
       // The first try may have been carried out before its answer got lost.
       if (found?.record.revision === record.revision) return found.etag
-      if (found) throw new UploadExists('There is an upload of that id', { cause: error })
+      if (found || isConflict(error)) throw new UploadExists('There is an upload of that id', { cause: error })
       throw error
     })
     return this.#put({ id: upload.id, record, etag, parked: null })
@@ -70,11 +70,12 @@ export class Records {
     const known = this.#entries.get(id)
     const found = await this.#bucket.get(this.#keys.record(id), known?.etag)
     if (found === 'unchanged') return known!
-    if (found === null) {
+    const record = found && parseRecord(Buffer.from(found.bytes).toString())
+    if (!record) {
       this.forget(id)
       return null
     }
-    return this.#see(id, parseRecord(Buffer.from(found.bytes).toString()), found.etag)
+    return this.#see(id, record, found!.etag)
   }
 
   /** As {@link load}, for a record that was listed with that ETag: one that has not changed is not read again. */
@@ -185,7 +186,8 @@ export class Records {
   async #read (id: string): Promise<Stored | null> {
     const found = await this.#bucket.get(this.#keys.record(id))
     if (found === null || found === 'unchanged') return null
-    return { record: parseRecord(Buffer.from(found.bytes).toString()), etag: found.etag }
+    const record = parseRecord(Buffer.from(found.bytes).toString())
+    return record && { record, etag: found.etag }
   }
 
   #write (id: string, record: UploadRecord, condition: Parameters<S3Bucket['put']>[2]): Promise<string> {

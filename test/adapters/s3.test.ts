@@ -1,10 +1,11 @@
 import { GetObjectTaggingCommand, HeadObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
+import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { createS3Storage, type S3StorageOptions } from '../../adapters/s3/index.js'
 import { MemoryBudget } from '../../adapters/s3/budget.js'
 import { planJoin, splitRange } from '../../adapters/s3/join.js'
 import { chooseWindow } from '../../adapters/s3/part-size.js'
-import { StorageFull, UploadMissing } from '../../lib/storage.js'
+import { StorageFull, UploadExists, UploadMissing } from '../../lib/storage.js'
 import { makeBytes, sleep } from '../support/http-tus.js'
 import { createBucket, createClient } from '../support/s3/bucket.js'
 import { startFakeS3 } from '../support/s3/fake-s3.mjs'
@@ -132,6 +133,33 @@ t.test('a server that does not know the condition for a completion completes wit
   await one.storage.create(upload)
   t.equal(await append(one.storage, upload.id, 0, CONTENT.subarray(0, 7 * MIB)), 7 * MIB)
   t.equal((await one.storage.find(upload.id))?.complete, true)
+})
+
+t.test('objects of the application that look like records, and the same id again, mislead nobody', async t => {
+  const machines = await setUp(t)
+  const [one, two] = [await machines.open(), await machines.open()]
+  for (const [key, Body] of [['report.info', '{"version":"2"}'], ['other.info', 'not JSON']] as const) {
+    await machines.client.send(new PutObjectCommand({ Bucket: machines.bucket, Key: `${machines.prefix}${key}`, Body }))
+  }
+  t.equal(await one.storage.find('report'), null)
+  await t.rejects(one.storage.create(makeUpload({ id: 'report', length: 1 })), UploadExists)
+  await one.storage.remove('report')
+  const upload = makeUpload({ length: 3 })
+  for (const [process, content] of [[one, 'abc'], [two, 'xyz']] as const) {
+    await process.storage.create(upload)
+    await append(process.storage, upload.id, 0, content)
+    t.equal(String(await readAll(one.storage, upload.id)), content)
+    if (process === one) await two.storage.remove(upload.id)
+  }
+  await one.storage.remove(upload.id)
+  await one.storage.create(upload)
+  await append(one.storage, upload.id, 0, '123')
+  const stream = await two.storage.read!(upload.id, { start: 0, end: 2 })
+  t.equal(await text(stream!), '123', 'what a process remembers is not read')
+  const listed: string[] = []
+  for await (const { id } of two.storage.list!()) listed.push(id)
+  t.same(listed, [upload.id])
+  t.equal(await two.storage.tidy!(new Date(Date.now() + 60_000)), 0)
 })
 
 t.test('a full server is StorageFull, and what was acknowledged stays', async t => {

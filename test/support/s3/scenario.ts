@@ -1,9 +1,34 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import { once } from 'node:events'
+import { request as openRequest, type IncomingMessage } from 'node:http'
+import { buffer } from 'node:stream/consumers'
 import { BYTES, makeBytes, TUS, type Headers } from '../http-tus.js'
 
 const MIB = 1024 ** 2
+
+/** What takes requests: an application, by its `inject`, or a server. */
+export interface Target {
+  inject (request: { method: 'POST' | 'PATCH' | 'HEAD' | 'GET', url: string, headers: Headers, payload?: Buffer }): Promise<Answer>
+}
+
+export interface Answer {
+  readonly statusCode: number
+  readonly headers: IncomingMessage['headers'] | Record<string, unknown>
+  readonly rawPayload: Buffer
+}
+
+/** A server in another process. */
+export function createTarget (port: number): Target {
+  return {
+    async inject ({ method, url, headers, payload = Buffer.alloc(0) }) {
+      const sent = openRequest({ host: '127.0.0.1', port, method, path: url, headers: { ...headers, 'content-length': payload.length }, agent: false })
+      sent.end(payload)
+      const [response] = await once(sent, 'response') as [IncomingMessage]
+      return { statusCode: response.statusCode!, headers: response.headers, rawPayload: await buffer(response) }
+    }
+  }
+}
 
 /** Parts of a body, each sent by one PATCH: its size in bytes, and whether a checksum comes along. */
 export interface Step {
@@ -17,14 +42,14 @@ export interface Step {
  */
 export class ResumingClient {
   /** Which server takes the next request. */
-  choose: () => FastifyInstance
+  choose: () => Target
   /** Ends the request that is under way: its server has died. */
   die: () => void = () => {}
   /** How often an upload was gone, and the client had to begin again. */
   restarts = 0
   readonly #log: string[] = []
 
-  constructor (choose: () => FastifyInstance) {
+  constructor (choose: () => Target) {
     this.choose = choose
   }
 
@@ -100,12 +125,12 @@ export class ResumingClient {
     throw new Error(`An upload does not come to its end\n${this.log}`)
   }
 
-  async #send (method: 'POST' | 'PATCH' | 'HEAD' | 'GET', url: string, headers: Headers = {}, payload?: Buffer): Promise<LightMyRequestResponse | null> {
+  async #send (method: 'POST' | 'PATCH' | 'HEAD' | 'GET', url: string, headers: Headers = {}, payload?: Buffer): Promise<Answer | null> {
     const sending = this.choose().inject({ method, url, headers: { ...TUS, ...headers }, ...payload && { payload } })
     sending.catch(() => {})
     const died = new Promise<null>(resolve => { this.die = () => resolve(null) })
     const response = await Promise.race([sending, died]).catch(() => null)
-    this.#log.push(`${method} ${url} ${JSON.stringify(headers)}: ${response ? `${response.statusCode} ${response.headers['upload-offset'] ?? ''} ${response.statusCode >= 400 ? response.body : ''}` : 'died'}`)
+    this.#log.push(`${method} ${url} ${JSON.stringify(headers)}: ${response ? `${response.statusCode} ${response.headers['upload-offset'] ?? ''} ${response.statusCode >= 400 ? String(response.rawPayload) : ''}` : 'died'}`)
     return response
   }
 }
@@ -119,8 +144,8 @@ function findStep (steps: readonly Step[], offset: number): Step {
   return { size: 0 }
 }
 
-function getPath ({ headers }: LightMyRequestResponse): string {
-  return new URL(headers.location!, 'http://localhost').pathname
+function getPath ({ headers }: Answer): string {
+  return new URL(String(headers.location), 'http://localhost').pathname
 }
 
 /** Several PATCHes, small and large, one with a checksum; a small upload in one request; and two partial uploads that become one. */
