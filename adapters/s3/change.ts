@@ -10,14 +10,19 @@ import { recover } from './recover.js'
 import type { Entry } from './records.js'
 import { deletePieces, readPiece, type Store } from './store.js'
 
-export async function setLength (store: Store, id: string, length: number): Promise<void> {
+export async function setLength (store: Store, id: string, length: number | null): Promise<void> {
   const entry = await recover(store, id)
   if (entry === null) throw new UploadMissing('There is no such upload')
   const { upload } = entry.record
   if (upload.length === length) return
-  if (upload.length !== null || length < getOffset(entry.record)) throw new LengthConflict('The upload has another length')
-  await store.records.note(entry, record => ({ upload: { ...record.upload, length } }))
-  if (getOffset(entry.record) === length && upload.completes === 'at-length') await finish(store, entry)
+  const offset = getOffset(entry.record)
+  const fits = length === null ? offset !== upload.length : upload.length === null && length >= offset
+  if (!fits) throw new LengthConflict('The upload has another length')
+  await store.records.note(entry, record => {
+    if (record.upload.length !== upload.length || getOffset(record) !== offset) throw new LengthConflict('Another process has changed the upload')
+    return { upload: { ...record.upload, length } }
+  })
+  if (offset === length && upload.completes === 'at-length') await finish(store, entry)
 }
 
 /** Makes one object of everything that there is. Safe to call again after a crash at any point. */
