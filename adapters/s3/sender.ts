@@ -1,5 +1,5 @@
 import { MOST_PARTS } from './bucket.js'
-import { UploadLost, isMissing } from './failures.js'
+import { getStatus, isMissing, UploadLost } from './failures.js'
 import { createName } from './keys.js'
 import { choosePartSize, chooseWindow } from './part-size.js'
 import { sum, type Part } from './record.js'
@@ -164,9 +164,19 @@ export class Sender {
         // Not after a failure: who knows what still reads it.
         budget.recycle(memory)
       },
-      error => { this.#failure ??= isMissing(error) ? new UploadLost('The multipart upload was aborted', { cause: error }) : error }
+      async error => {
+        const reason = await this.#explain(error)
+        this.#failure ??= reason
+      }
     ).finally(() => { this.#running.delete(running) })
     this.#running.add(running)
+  }
+
+  /** Ceph closes the connection while a part is being sent for which there is no multipart upload: often its answer does not arrive. */
+  async #explain (error: unknown): Promise<unknown> {
+    const { key } = this.#entry.record
+    const isLost = isMissing(error) || (getStatus(error) === null && await this.#store.bucket.listParts(key, this.#multipart!).catch(() => []) === null)
+    return isLost ? new UploadLost('The multipart upload was aborted', { cause: error }) : error
   }
 
   async #draw (last: boolean): Promise<number> {
