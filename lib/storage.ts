@@ -23,8 +23,12 @@ export interface Storage {
    */
   create(upload: NewUpload): Promise<void>
 
-  /** The upload as it is durable now, or `null`. What it returned once as `offset` never decreases. */
-  find(id: string): Promise<Upload | null>
+  /**
+   * The upload as it is durable now, or `null`. What it returned once as `offset` never decreases.
+   *
+   * @param hint what the caller is about to do, for storages that several machines share; may be ignored
+   */
+  find(id: string, hint?: FindHint): Promise<Upload | null>
 
   /**
    * Appends `body` to an upload, starting at byte `offset`, and resolves to the new offset, in bytes;
@@ -114,6 +118,17 @@ export interface Storage {
 
   /** Frees what the storage holds open. Nothing is called afterwards. */
   close?(): Promise<void>
+}
+
+/** What the caller of `find` is about to do. It holds the lock of the upload. */
+export interface FindHint {
+  /**
+   * To append at this offset. If the storage remembers the upload there, it may answer from memory: `append` finds out if somebody else has gone on
+   * with it, before anything counts.
+   */
+  readonly appendAt?: number
+  /** To tell the offset to a client, which then goes on there: whatever another process has still in hand for this upload comes to nothing. */
+  readonly settled?: boolean
 }
 
 /** The right to work on an upload, for a time. */

@@ -8,6 +8,8 @@ export interface ServeFlags {
   readonly prefix: string
   readonly dir: string
   readonly durability: 'fsync' | 'none'
+  /** `null`: a directory. */
+  readonly s3: S3Flags | null
   readonly maxSize: number | null
   /** How long incomplete uploads stay after their last byte, in ms; `null` is the default of the plugin. */
   readonly expire: number | null
@@ -23,6 +25,17 @@ export interface ServeFlags {
   /** How many connections may be open; `null` is no limit. */
   readonly maxConnections: number | null
   readonly logLevel: string
+}
+
+export interface S3Flags {
+  readonly bucket: string
+  /** `null`: that of AWS. */
+  readonly endpoint: string | null
+  /** `null` leaves it to the SDK. */
+  readonly region: string | null
+  readonly prefix: string
+  /** In bytes; `null` is the default of the storage. */
+  readonly partSize: number | null
 }
 
 /** The command line can't be understood; `message` is for the person who typed it. */
@@ -45,6 +58,7 @@ export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv
     prefix: oneOf('prefix', get('prefix') ?? '/files', "a path that starts with '/'", prefix => prefix.startsWith('/') ? prefix : null),
     dir: get('dir') ?? './uploads',
     durability: oneOf('durability', get('durability') ?? 'fsync', 'fsync or none', parseDurability),
+    s3: readS3(get),
     maxSize: optional('max-size', get('max-size'), 'a size such as 5GB or 8MiB', parseSize),
     expire: optional('expire', get('expire'), 'a duration such as 24h or 30s, above 0', parseExpire),
     cors: get('cors'),
@@ -77,6 +91,24 @@ function oneOf<Value> (name: string, text: string, expected: string, read: (text
 
 function optional<Value> (name: string, text: string | null, expected: string, read: (text: string) => Value | null): Value | null {
   return text === null ? null : oneOf(name, text, expected, read)
+}
+
+function readS3 (get: (name: string) => string | null): S3Flags | null {
+  const bucket = get('s3-bucket')
+  if (bucket === null) return null
+  if (get('dir') !== null) throw new UsageError('--dir and --s3-bucket exclude each other')
+  return {
+    bucket,
+    endpoint: optional('s3-endpoint', get('s3-endpoint'), 'a URL such as http://127.0.0.1:9000', text => /^https?:/.test(text) && URL.canParse(text) ? text : null),
+    region: get('s3-region'),
+    prefix: oneOf('s3-prefix', get('s3-prefix') ?? '', "a prefix that does not start with '/'", text => text.startsWith('/') ? null : text),
+    partSize: optional('s3-part-size', get('s3-part-size'), 'a size from 5MiB to 5GiB', parsePartSize)
+  }
+}
+
+function parsePartSize (text: string): number | null {
+  const size = parseSize(text)
+  return size !== null && size >= 5 * 1024 ** 2 && size <= 5 * 1024 ** 3 ? size : null
 }
 
 function parsePort (text: string): number | null {
@@ -117,6 +149,11 @@ const OPTIONS = {
   prefix: text,
   dir: text,
   durability: text,
+  's3-bucket': text,
+  's3-endpoint': text,
+  's3-region': text,
+  's3-prefix': text,
+  's3-part-size': text,
   'max-size': text,
   expire: text,
   cors: text,

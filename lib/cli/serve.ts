@@ -1,10 +1,10 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { AddressInfo } from 'node:net'
-import { createFsStorage } from '../../adapters/fs/index.js'
 import fastifyTus from '../index.js'
 import { limitConnections } from './connections.js'
 import type { ServeFlags } from './flags.js'
 import { stopOnSignals } from './stop.js'
+import { createStorage } from './storage.js'
 
 /** Starts a server, which stops in order at SIGTERM and SIGINT, and resolves to the URL where uploads are created. */
 export async function serve (flags: ServeFlags): Promise<string> {
@@ -18,7 +18,7 @@ export async function serve (flags: ServeFlags): Promise<string> {
   app.get('/health', async () => ({ status: 'ok' }))
   await app.register(fastifyTus, {
     prefix: flags.prefix,
-    storage: createFsStorage({ directory: flags.dir, durability: flags.durability, locks: flags.locks }),
+    storage: await createStorage(flags),
     maxSize: flags.maxSize,
     // Not long after they expire they are gone: uploads that live shorter are looked for more often.
     ...flags.expire !== null && { expiration: { incomplete: flags.expire, sweepInterval: Math.min(SWEEP, Math.max(1000, flags.expire)) } },

@@ -28,7 +28,7 @@ export async function append (context: Context, id: string, command: AppendComma
 
 async function appendInTurn (context: Context, id: string, command: AppendCommand, exchange: Exchange): Promise<Completion> {
   return context.locker.withLock(id, context.options.lockTimeout, async wanted => {
-    const found = await findFor(context, id, exchange)
+    const found = await findFor(context, id, exchange, { appendAt: command.offset })
     check(context, found, command, exchange)
     const upload = await respectHooks(context, found)
     const completion = await completeIfDue(context, await receiveWithLength(context, upload, command, exchange, wanted), exchange)

@@ -2,6 +2,7 @@ import type { Context } from '../context.js'
 import { TUS_ERR_UPLOAD_EXPIRED, TUS_ERR_UPLOAD_NOT_FOUND } from '../errors.js'
 import { isExpired } from '../expiration.js'
 import type { AccessAction } from '../hooks.js'
+import type { FindHint } from '../storage.js'
 import type { Upload } from '../upload.js'
 import type { Exchange } from './exchange.js'
 
@@ -12,15 +13,15 @@ export async function find (context: Context, id: string, which: 'alive' | 'expi
 }
 
 /** @throws TUS_ERR_UPLOAD_NOT_FOUND, TUS_ERR_UPLOAD_EXPIRED as long as the server remembers */
-export async function findOrThrow (context: Context, id: string): Promise<Upload> {
-  const upload = await context.storage.find(id)
+export async function findOrThrow (context: Context, id: string, hint?: FindHint): Promise<Upload> {
+  const upload = await context.storage.find(id, hint)
   if (upload !== null && !isGone(context, upload)) return upload
   throw upload !== null || context.expiredIds.has(id) ? TUS_ERR_UPLOAD_EXPIRED() : TUS_ERR_UPLOAD_NOT_FOUND()
 }
 
 /** As {@link findOrThrow}, and lets the request know which upload it is about. */
-export async function findFor (context: Context, id: string, exchange: Exchange): Promise<Upload> {
-  const upload = await findOrThrow(context, id)
+export async function findFor (context: Context, id: string, exchange: Exchange, hint?: FindHint): Promise<Upload> {
+  const upload = await findOrThrow(context, id, hint)
   exchange.see(upload)
   return upload
 }

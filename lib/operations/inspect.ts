@@ -19,7 +19,7 @@ export async function inspect (context: Context, id: string, exchange: Exchange)
   const upload = await findFor(context, id, exchange)
   if (upload.complete && !isUnfinished(upload)) return { upload, decision: {} }
   return context.locker.withLock(id, context.options.lockTimeout, async () => {
-    const held = await findFor(context, id, exchange)
+    const held = await findFor(context, id, exchange, { settled: true })
     return held.complete ? finishIfDue(context, held, exchange) : concatenateIfDue(context, held, exchange)
   }).catch(async error => {
     if (!isStorageFailure(error)) throw error

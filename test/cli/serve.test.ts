@@ -76,6 +76,16 @@ t.test('flags', async t => {
     t.match(parseServeFlags(['--no-download', '--durability=none', '--cors', 'https://a.example'], {}), { download: false, durability: 'none', cors: 'https://a.example' })
   })
 
+  t.test('name a bucket of S3', async t => {
+    t.equal(parseServeFlags([], {}).s3, null)
+    t.strictSame(parseServeFlags(['--s3-bucket', 'b'], {}).s3, { bucket: 'b', endpoint: null, region: null, prefix: '', partSize: null })
+    const env = { FASTIFY_TUS_S3_BUCKET: 'b', FASTIFY_TUS_S3_ENDPOINT: 'http://127.0.0.1:9000', FASTIFY_TUS_S3_REGION: 'r', FASTIFY_TUS_S3_PREFIX: 'p/', FASTIFY_TUS_S3_PART_SIZE: '16MiB' }
+    t.strictSame(parseServeFlags([], env).s3, { bucket: 'b', endpoint: 'http://127.0.0.1:9000', region: 'r', prefix: 'p/', partSize: 16 * 1024 ** 2 })
+    for (const wrong of [['--s3-endpoint', 'localhost'], ['--s3-prefix', '/p'], ['--s3-part-size', '4MiB'], ['--dir', 'd']]) {
+      t.throws(() => parseServeFlags(['--s3-bucket', 'b', ...wrong], {}), { message: new RegExp(wrong[0]!) })
+    }
+  })
+
   t.test('a switch in the environment is off where it says so', async t => {
     for (const off of ['', '0', 'false']) t.equal(parseServeFlags([], { FASTIFY_TUS_NO_DOWNLOAD: off }).download, true, `'${off}'`)
   })

@@ -1,0 +1,82 @@
+import { LengthConflict, UploadMissing, type UploadChange } from '../../lib/storage.js'
+import type { Upload } from '../../lib/upload.js'
+import { Appender } from './appender.js'
+import { Superseded, UploadLost } from './failures.js'
+import { confirm } from './find.js'
+import { assemble, putWhole } from './finish.js'
+import { giveUp } from './lost.js'
+import { getOffset, isSealed, toUpload } from './record.js'
+import { recover } from './recover.js'
+import type { Entry } from './records.js'
+import { deletePieces, readPiece, type Store } from './store.js'
+
+export async function setLength (store: Store, id: string, length: number | null): Promise<void> {
+  const entry = await recover(store, id)
+  if (entry === null) throw new UploadMissing('There is no such upload')
+  const { upload } = entry.record
+  if (upload.length === length) return
+  const offset = getOffset(entry.record)
+  const fits = length === null ? offset !== upload.length : upload.length === null && length >= offset
+  if (!fits) throw new LengthConflict('The upload has another length')
+  await store.records.note(entry, record => {
+    if (record.upload.length !== upload.length || getOffset(record) !== offset) throw new LengthConflict('Another process has changed the upload')
+    return { upload: { ...record.upload, length } }
+  })
+  if (offset === length && upload.completes === 'at-length') await finish(store, entry)
+}
+
+/** Makes one object of everything that there is. Safe to call again after a crash at any point. */
+export async function complete (store: Store, id: string): Promise<void> {
+  if (store.records.peek(id)?.record.object) return
+  for (let attempt = 0; ; attempt++) {
+    const entry = await confirm(store, await recover(store, id))
+    if (entry === null) throw new UploadMissing('There is no such upload')
+    if (entry.record.object !== null) return
+    try {
+      await finish(store, entry)
+      return await store.records.commit(entry, { object: entry.record.object, parts: [], multipart: null, reuse: [], window: null })
+    } catch (failure) {
+      store.records.forget(id)
+      const error = failure instanceof UploadLost ? await giveUp(store, entry).then(() => failure, error => error) : failure
+      // Another process does the same: it is enough that one of them comes to the end.
+      if (!(error instanceof Superseded) || attempt === MOST_ATTEMPTS) throw error
+    }
+  }
+}
+
+async function finish (store: Store, entry: Entry): Promise<void> {
+  const { record, id } = entry
+  if (isSealed(record)) return assemble(store, entry)
+  if (record.parts.length > 0) return seal(store, entry)
+  const region = store.records.unpark(entry)
+  try {
+    await region.fill(piece => readPiece(store, id, piece))
+    await putWhole(store, entry, region.look())
+    deletePieces(store, id, record.pieces)
+  } finally {
+    region.clear()
+  }
+}
+
+/** What follows the parts becomes the last of them. */
+async function seal (store: Store, entry: Entry): Promise<void> {
+  await new Appender(store, entry, { offset: getOffset(entry.record), keep: 'prefix', body: { next: async () => null } }).run()
+  if (entry.record.object === null) await assemble(store, entry)
+}
+
+export async function update (store: Store, id: string, change: (upload: Upload) => UploadChange | null): Promise<Upload | null> {
+  const entry = await confirm(store, await store.records.load(id))
+  if (entry === null) return null
+  const changed = await store.records.note(entry, record => {
+    const changes = change(toUpload(record))
+    if (changes === null) return null
+    const { finished = record.finished, processed = record.processed, ...rest } = changes
+    return { finished, processed, upload: { ...record.upload, ...rest } }
+  }).catch(error => {
+    if (error instanceof UploadMissing) return null
+    throw error
+  })
+  return changed && toUpload(changed.record)
+}
+
+const MOST_ATTEMPTS = 5

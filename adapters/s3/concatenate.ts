@@ -1,0 +1,109 @@
+import { buffer } from 'node:stream/consumers'
+import { UploadMissing } from '../../lib/storage.js'
+import { MOST_PARTS } from './bucket.js'
+import { isConflict, isMissing } from './failures.js'
+import { assemble, putWhole } from './finish.js'
+import { confirm } from './find.js'
+import { planJoin, type Section } from './join.js'
+import { createName } from './keys.js'
+import { mapParallel } from './parallel.js'
+import { getOffset, isSealed, sum, type Part, type UploadRecord } from './record.js'
+import { recover } from './recover.js'
+import type { Entry } from './records.js'
+import { getObjectOptions, putPiece, type Store } from './store.js'
+
+/** A partial upload, whole. */
+interface Source {
+  readonly key: string
+  readonly etag: string
+  readonly size: number
+}
+
+/**
+ * Copies the parts inside of S3, and joins what is small through memory. The record names nothing of it before all of it is there.
+ */
+export async function concatenate (store: Store, id: string, parts: readonly string[]): Promise<number> {
+  const entry = await recover(store, id)
+  if (entry === null) throw new UploadMissing('There is no such upload')
+  const isDone = () => entry.record.object !== null || (getOffset(entry.record) > 0 && getOffset(entry.record) === entry.record.upload.length)
+  if (!isDone()) {
+    const sources = await findSources(store, parts)
+    await join(store, entry, sources).catch(error => {
+      if (isMissing(error) || isConflict(error)) throw new UploadMissing('A part was removed while it was copied', { cause: error })
+      throw error
+    })
+  }
+  if (isSealed(entry.record) && entry.record.upload.completes === 'at-length') await assemble(store, entry)
+  return getOffset(entry.record)
+}
+
+async function findSources (store: Store, ids: readonly string[]): Promise<Source[]> {
+  const unique = [...new Set(ids)]
+  const found = await mapParallel(unique, READERS, async id => {
+    const entry = await confirm(store, await store.records.load(id))
+    if (!entry?.record.object) throw new UploadMissing('There is no such part')
+    return { key: entry.record.key, ...entry.record.object }
+  })
+  const sources = new Map(unique.map((id, index) => [id, found[index]!]))
+  return ids.map(id => sources.get(id)!)
+}
+
+async function join (store: Store, entry: Entry, sources: readonly Source[]): Promise<void> {
+  const { budget, options, records } = store
+  const size = sum(sources)
+  if (size > options.partSize) return joinLarge(store, entry, sources, size)
+  budget.take(size)
+  try {
+    const bytes = await readAll(store, sources.map(({ size }, source) => ({ source, start: 0, end: size - 1 })), sources)
+    if (entry.record.upload.completes === 'at-length') await putWhole(store, entry, bytes)
+    else await records.commit(entry, { pieces: size > 0 ? [await putPiece(store, entry.id, bytes)] : [], modifiedAt: new Date() })
+  } finally {
+    budget.give(size)
+  }
+}
+
+async function joinLarge (store: Store, entry: Entry, sources: readonly Source[], size: number): Promise<void> {
+  const { bucket, records, options, background } = store
+  const { key, multipart: former } = entry.record
+  const least = Math.max(SMALLEST, Math.ceil(size / (MOST_PARTS * 0.8)))
+  const multipart = await bucket.createMultipart(key, getObjectOptions(store, entry.record, createName()))
+  try {
+    // Named before anything is in it, so that it is found and aborted whatever happens.
+    await records.commit(entry, { multipart })
+    if (former !== null) background.run(() => bucket.abortMultipart(key, former))
+    const sections = planJoin(sources.map(({ size }) => size), least)
+    const parts = await mapParallel(sections, options.concurrency, (section, index) => put(store, entry.record, index + 1, section, sources))
+    await records.commit(entry, { parts, next: parts.length + 1, modifiedAt: new Date() })
+  } catch (error) {
+    background.run(() => bucket.abortMultipart(key, multipart))
+    throw error
+  }
+}
+
+async function put (store: Store, { key, multipart }: UploadRecord, number: number, section: Section, sources: readonly Source[]): Promise<Part> {
+  const { bucket, budget } = store
+  if (section.kind === 'copy') {
+    const { start, end } = section
+    return bucket.copyPart(key, multipart!, number, { ...sources[section.source]!, start, end })
+  }
+  budget.take(section.size)
+  const bytes = await readAll(store, section.ranges, sources).catch(error => {
+    budget.give(section.size)
+    throw error
+  })
+  return budget.send(section.size, () => bucket.uploadPart(key, multipart!, number, bytes))
+}
+
+/** @throws UploadMissing if one of them is not there any more, or has other bytes */
+async function readAll ({ bucket }: Store, ranges: ReadonlyArray<{ source: number, start: number, end: number }>, sources: readonly Source[]): Promise<Buffer> {
+  const chunks = await mapParallel(ranges.filter(({ start, end }) => end >= start), READERS, async ({ source, start, end }) => {
+    const { key, etag } = sources[source]!
+    const stream = await bucket.open(key, etag, `bytes=${start}-${end}`)
+    if (stream === null) throw new UploadMissing('A part was removed while it was copied')
+    return buffer(stream)
+  })
+  return Buffer.concat(chunks)
+}
+
+const SMALLEST = 5 * 1024 ** 2
+const READERS = 8

@@ -1,0 +1,85 @@
+import type { Condition } from './bucket.js'
+import { getStatus, isConflict, isInvalidPart, isMissing, isUnclear, KeyTaken, UploadLost } from './failures.js'
+import { createName } from './keys.js'
+import { getOffset, type StoredObject, type UploadRecord } from './record.js'
+import type { Entry } from './records.js'
+import { splice } from './splice.js'
+import { ATTEMPT, MARK, getObjectOptions, type Store } from './store.js'
+
+/**
+ * Puts a whole upload into S3 in one request, and commits it: for uploads that fit into a part.
+ *
+ * The object is never put over one that somebody else put there.
+ *
+ * @throws Superseded, KeyTaken
+ */
+export async function putWhole (store: Store, entry: Entry, bytes: Uint8Array): Promise<void> {
+  const { multipart } = entry.record
+  const etag = await putObject(store, entry, bytes)
+  const modifiedAt = bytes.length > getOffset(entry.record) ? new Date() : entry.record.modifiedAt
+  await store.records.commit(entry, { object: { etag, size: bytes.length }, parts: [], pieces: [], multipart: null, window: null, reuse: [], modifiedAt })
+  if (multipart !== null) store.background.run(() => store.bucket.abortMultipart(entry.record.key, multipart))
+}
+
+async function putObject (store: Store, entry: Entry, bytes: Uint8Array): Promise<string> {
+  const { bucket, records } = store
+  const { record } = entry
+  const attempt = createName()
+  const options = getObjectOptions(store, record, attempt)
+  try {
+    return await bucket.put(record.key, bytes, { ifNoneMatch: '*' }, options)
+  } catch (error) {
+    if (!isConflict(error)) throw error
+    const found = await bucket.head(record.key)
+    if (found?.metadata[ATTEMPT] === attempt) return found.etag
+    if (found?.metadata[MARK] !== record.mark) throw new KeyTaken(`There is an object under the key ${record.key}`, { cause: error })
+    // A writer that died or was overtaken has left it. Only who is not overtaken may replace it.
+    await records.commit(entry, {})
+    return bucket.put(record.key, bytes, { ifMatch: found.etag }, options)
+  }
+}
+
+/**
+ * Puts the parts of a sealed upload together. Safe to call again, whatever became of an earlier call: the object tells whose it is.
+ *
+ * What the record says of it is written by the caller, or by the next who needs it.
+ *
+ * @throws UploadLost if that is not possible any more
+ */
+export async function assemble (store: Store, entry: Entry): Promise<void> {
+  const { record } = entry
+  if (record.splice !== null) return splice(store, entry)
+  let condition: Condition = { ifNoneMatch: '*' }
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const etag = await store.bucket.completeMultipart(record.key, record.multipart!, record.parts, condition)
+      entry.record = { ...record, object: { etag, size: getOffset(record) } }
+      return
+    } catch (error) {
+      if (isInvalidPart(error)) return splice(store, entry)
+      if (!isMissing(error) && !isUnclear(error) && !isConflict(error)) throw error
+      // Perhaps an earlier try was carried out, and its answer got lost.
+      const object = await findObject(store, record)
+      if (object !== null) {
+        entry.record = { ...record, object }
+        return
+      }
+      if (isMissing(error)) throw new UploadLost('The multipart upload is gone, and there is no object', { cause: error })
+      if (getStatus(error) === 412) throw new KeyTaken(`There is an object under the key ${record.key}`, { cause: error })
+      // Some servers know the condition for other writes only.
+      if (getStatus(error) === 501) condition = {}
+      if (attempt === PAUSES.length) throw error
+      await new Promise(resolve => setTimeout(resolve, PAUSES[attempt]))
+    }
+  }
+}
+
+/** The object of an upload, if it is there and is this upload's. */
+export async function findObject ({ bucket }: Store, record: UploadRecord): Promise<StoredObject | null> {
+  const found = await bucket.head(record.key)
+  if (found === null || found.metadata[MARK] !== record.mark || found.size !== getOffset(record)) return null
+  return { etag: found.etag, size: found.size }
+}
+
+/** Between tries, in ms: a server may still be at work on an earlier one. */
+const PAUSES = [200, 1000, 3000]

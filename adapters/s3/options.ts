@@ -1,0 +1,93 @@
+import type { PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3'
+import type { NewUpload } from '../../lib/upload.js'
+
+/** What can be said of the object that an upload becomes, in the words of S3's `PutObject`. */
+export type ObjectOptions = Partial<Pick<PutObjectCommandInput,
+  'ACL' | 'BucketKeyEnabled' | 'CacheControl' | 'ContentDisposition' | 'ContentEncoding' | 'ContentLanguage' | 'ContentType' |
+  'Metadata' | 'SSEKMSEncryptionContext' | 'SSEKMSKeyId' | 'ServerSideEncryption' | 'StorageClass' | 'Tagging'>>
+
+export interface S3StorageOptions {
+  /** Of `@aws-sdk/client-s3`, version 3. The storage does not destroy it. */
+  readonly client: S3Client
+  readonly bucket: string
+  /** What every key of this storage begins with, such as `uploads/`. Nothing else may write there. Default: nothing. */
+  readonly prefix?: string
+  /** The size of a part, in bytes, from 5 MiB to 5 GiB; larger for uploads that would have more than 10 000 of them. Default 8 MiB. */
+  readonly partSize?: number
+  /**
+   * How much memory the bytes of all uploads of this storage may take, in bytes. When it runs out, buffered bytes are put into S3 earlier.
+   * At least twice the part size. Default 256 MiB.
+   */
+  readonly memoryBudget?: number
+  /** How many parts of one upload are sent at the same time. Default 4. */
+  readonly concurrency?: number
+  /** How long received bytes of a slow body may stay in memory alone, in ms. Default 60 000. */
+  readonly commitInterval?: number
+  /** The key of the object that an upload becomes. Unique for each upload. Default: the prefix and the id. */
+  readonly key?: (upload: NewUpload) => string
+  /** Storage class, encryption, tags, content type, metadata … of that object. Default: the content type, if `metadata.filetype` is one. */
+  readonly objectOptions?: ObjectOptions | ((upload: NewUpload) => ObjectOptions)
+  /**
+   * `off`: for servers that ignore `If-Match` or `If-None-Match`. Nothing then keeps two processes from damaging an upload: safe for a
+   * single process only. Default `on`, which refuses to start on such a server.
+   */
+  readonly conditionalWrites?: 'on' | 'off'
+}
+
+export interface ResolvedS3Options {
+  readonly client: S3Client
+  readonly bucket: string
+  readonly prefix: string
+  readonly partSize: number
+  readonly memoryBudget: number
+  readonly concurrency: number
+  readonly commitInterval: number
+  readonly key: ((upload: NewUpload) => string) | undefined
+  readonly objectOptions: (upload: NewUpload) => ObjectOptions
+  readonly conditionalWrites: 'on' | 'off'
+}
+
+/** @throws TypeError for options that it can't work with */
+export function resolveS3Options (options: S3StorageOptions): ResolvedS3Options {
+  const { client, bucket, prefix = '', partSize = 8 * MIB, concurrency = 4, commitInterval = 60_000, conditionalWrites = 'on', objectOptions = guessOptions } = options
+  const { memoryBudget = Math.max(256 * MIB, 2 * partSize) } = options
+  check('client', "an S3Client of '@aws-sdk/client-s3'", typeof client?.send === 'function')
+  check('bucket', 'the name of a bucket', typeof bucket === 'string' && bucket !== '')
+  check('prefix', "a string that does not begin with '/'", typeof prefix === 'string' && !prefix.startsWith('/'))
+  check('partSize', 'a number of bytes from 5 MiB to 5 GiB', isWhole(partSize) && partSize >= 5 * MIB && partSize <= 5 * 1024 * MIB)
+  check('memoryBudget', 'a number of bytes, at least twice the part size', isWhole(memoryBudget) && memoryBudget >= 2 * partSize)
+  check('concurrency', 'a number from 1 to 100', isWhole(concurrency) && concurrency >= 1 && concurrency <= 100)
+  check('commitInterval', 'a number of milliseconds from 1', isWhole(commitInterval) && commitInterval >= 1)
+  check('key', 'a function', options.key === undefined || typeof options.key === 'function')
+  check('objectOptions', 'an object or a function', typeof objectOptions === 'function' || (typeof objectOptions === 'object' && objectOptions !== null))
+  check('conditionalWrites', "'on' or 'off'", conditionalWrites === 'on' || conditionalWrites === 'off')
+  return {
+    client,
+    bucket,
+    prefix,
+    partSize,
+    memoryBudget,
+    concurrency,
+    commitInterval,
+    key: options.key,
+    objectOptions: typeof objectOptions === 'function' ? objectOptions : () => objectOptions,
+    conditionalWrites
+  }
+}
+
+function check (option: string, expected: string, holds: boolean): void {
+  if (!holds) throw new TypeError(`createS3Storage: '${option}' must be ${expected}`)
+}
+
+function isWhole (value: unknown): value is number {
+  return Number.isSafeInteger(value)
+}
+
+/** Clients that follow the custom of tus-js-client and Uppy tell the type of the file. */
+function guessOptions ({ metadata }: NewUpload): ObjectOptions {
+  const { filetype = '' } = metadata
+  return TYPE.test(filetype) ? { ContentType: filetype } : {}
+}
+
+const TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:; ?[\w-]+=[\w.+-]+)*$/
+const MIB = 1024 * 1024
