@@ -1,13 +1,18 @@
 // Runs the test suite on several versions of Node, which come from the npm package `node`.
 //
-//   node scripts/test-nodes.mjs [VERSION ...]        default: 20.19.0 22 24 26
+//   node scripts/test-nodes.mjs [--quick] [VERSION ...]        default: 20.19.0 22 24 26
+//
+// With --quick, without the folders of tests that kill processes and take minutes: e2e and faults.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const versions = process.argv.length > 2 ? process.argv.slice(2) : ['20.19.0', '22', '24', '26']
+const { values: { quick }, positionals } = parseArgs({ options: { quick: { type: 'boolean', default: false } }, allowPositionals: true })
+const versions = positionals.length > 0 ? positionals : ['20.19.0', '22', '24', '26']
+const tests = quick ? listQuickTests() : []
 
 run('npm', ['run', '--silent', 'build'], process.env)
 const failed = versions.filter(version => !test(version))
@@ -19,7 +24,14 @@ function test (version) {
   const bin = install(version)
   const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` }
   console.log(`\nNode ${spawnSync(join(bin, 'node'), ['--version'], { encoding: 'utf8' }).stdout.trim()}`)
-  return run(join(bin, 'node'), [join(root, 'node_modules/.bin/tap'), '--disable-coverage', '--reporter=terse'], env)
+  return run(join(bin, 'node'), [join(root, 'node_modules/.bin/tap'), '--disable-coverage', '--reporter=terse', ...tests], env)
+}
+
+/** The test files of all folders but those that take minutes. */
+function listQuickTests () {
+  return readdirSync(join(root, 'test'), { recursive: true })
+    .filter(name => name.endsWith('.test.ts') && !/^(?:e2e|faults)\b/.test(name))
+    .map(name => join('test', name))
 }
 
 /** Puts that version below node_modules/.cache, and gives the folder of its executable. */
