@@ -87,7 +87,8 @@ function makeFinal (random: Random, slot: Slot, candidates: readonly Slot[]): At
 
 function makeAppend (random: Random, slot: Slot): Attempt {
   const late = slot.length === null && random.chance(0.4)
-  const room = Math.min(slot.length === null ? 300 : slot.length - slot.offset, CONTENT.length - slot.offset)
+  // A spoiled request may have led beyond the content.
+  const room = Math.max(0, Math.min(slot.length === null ? 300 : slot.length - slot.offset, CONTENT.length - slot.offset))
   const size = random.chance(0.5) ? room : random.int(room + 1)
   const length = late ? slot.offset + size + (random.chance(0.5) ? 0 : random.int(200)) : slot.length
   const headers: Header[] = [TUS, BYTES, ['Upload-Offset', String(slot.offset)]]

@@ -13,9 +13,9 @@ export function mutate (random: Random, base: Request, victim: string): Request 
 
 export function makeMutated (random: Random, slot: Slot, base: Request, victim: string): Attempt {
   const request = mutate(random, base, victim)
-  // Beyond what the parser takes, it answers before those that are on their way.
-  const tooLong = serialize({ ...request, body: null }, getFraming(request)).length > 14_000
-  return { request, method: request.method, settle: settleAny(slot, request), refusable: true, ...tooLong && { bytes: serialize(request), alone: true } }
+  // What the parser does not take it answers before those that are on their way.
+  const unreadable = request.path === '' || serialize({ ...request, body: null }, getFraming(request)).length > 14_000
+  return { request, method: request.method, settle: settleAny(slot, request), refusable: true, ...unreadable && { bytes: serialize(request), alone: true } }
 }
 
 function pickHeader (random: Random, { headers }: Request): Header {
