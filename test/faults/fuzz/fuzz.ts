@@ -58,6 +58,7 @@ class Fuzz {
   #clients: Client[] = []
   #suspects = new Map<string, number>()
   #orphans = 0
+  #done = false
 
   constructor (options: FuzzOptions, server: Server, directory: string) {
     this.#options = options
@@ -87,6 +88,8 @@ class Fuzz {
     const memory = this.#memory.report()
     if (requests >= WARM && memory.end - memory.begin > MOST_GROWTH) this.#fault(`memory grew from ${memory.begin} to ${memory.end} bytes`)
     const end = await this.#waitForDescriptors(victims, descriptors)
+    // From here on it may end.
+    this.#done = true
     return {
       seed,
       requests,
@@ -153,7 +156,7 @@ class Fuzz {
 
   async #waitForExit (): Promise<void> {
     while (this.#server.exit === null) await wait(100, undefined, { ref: false })
-    this.#fault(`the server ended: ${this.#server.exit}`)
+    if (!this.#done) this.#fault(`the server ended: ${this.#server.exit}`)
   }
 
   /** When nobody asks any more, all that is left is what was there before. */
