@@ -4,8 +4,7 @@ import {
   UploadPartCommand, UploadPartCopyCommand, type S3Client
 } from '@aws-sdk/client-s3'
 import type { Readable } from 'node:stream'
-import { StorageFull } from '../../lib/storage.js'
-import { isFull, isMissing, isNotModified } from './failures.js'
+import { isMissing, isNotModified, throwStorageError } from './failures.js'
 import type { ObjectOptions } from './options.js'
 import type { Part } from './record.js'
 
@@ -26,26 +25,27 @@ export interface ObjectHead {
 }
 
 /**
- * The calls of S3 that this storage makes, each one request. They throw what the SDK throws; `StorageFull` where there is no room.
+ * The calls of S3 that this storage makes, each one request. They throw what the SDK throws; `StorageFull` where there is no room, and
+ * `StorageUnavailable` where S3 can't be reached, or fails.
  *
  * Not named `Bucket`: TypeScript 7.0 renames every property that has the name of the class around it.
  */
 export class S3Bucket {
-  readonly #client: S3Client
+  readonly #client: Pick<S3Client, 'send'>
   readonly #name: string
   /** How `If-Match` is written: Ceph before 20 takes an ETag only without its quotes. */
   etagStyle: 'quoted' | 'bare' = 'quoted'
   readonly #conditions: 'on' | 'off'
 
   constructor (client: S3Client, name: string, conditions: 'on' | 'off') {
-    this.#client = client
+    this.#client = translate(client)
     this.#name = name
     this.#conditions = conditions
   }
 
   /** Resolves to the ETag. */
   async put (key: string, body: Uint8Array | string, condition: Condition = {}, options: ObjectOptions = {}): Promise<string> {
-    const { ETag } = await this.#client.send(new PutObjectCommand({ ...this.#at(key), ...options, ...this.#on(condition), Body: typeof body === 'string' ? Buffer.from(body) : body })).catch(rethrowFull)
+    const { ETag } = await this.#client.send(new PutObjectCommand({ ...this.#at(key), ...options, ...this.#on(condition), Body: typeof body === 'string' ? Buffer.from(body) : body }))
     return ETag!
   }
 
@@ -53,7 +53,7 @@ export class S3Bucket {
   async get (key: string, ifNoneMatch?: string): Promise<{ bytes: Uint8Array, etag: string } | 'unchanged' | null> {
     try {
       const { Body, ETag } = await this.#client.send(new GetObjectCommand({ ...this.#at(key), ...ifNoneMatch !== undefined && { IfNoneMatch: ifNoneMatch } }))
-      return { bytes: await Body!.transformToByteArray(), etag: ETag! }
+      return { bytes: await Body!.transformToByteArray().catch(throwStorageError), etag: ETag! }
     } catch (error) {
       if (isNotModified(error)) return 'unchanged'
       return nullIfMissing(error)
@@ -102,12 +102,12 @@ export class S3Bucket {
 
   /** Resolves to the id of the new multipart upload. */
   async createMultipart (key: string, options: ObjectOptions): Promise<string> {
-    const { UploadId } = await this.#client.send(new CreateMultipartUploadCommand({ ...this.#at(key), ...options })).catch(rethrowFull)
+    const { UploadId } = await this.#client.send(new CreateMultipartUploadCommand({ ...this.#at(key), ...options }))
     return UploadId!
   }
 
   async uploadPart (key: string, multipart: string, number: number, body: Uint8Array): Promise<Part> {
-    const { ETag } = await this.#client.send(new UploadPartCommand({ ...this.#at(key), UploadId: multipart, PartNumber: number, Body: body })).catch(rethrowFull)
+    const { ETag } = await this.#client.send(new UploadPartCommand({ ...this.#at(key), UploadId: multipart, PartNumber: number, Body: body }))
     return { number, size: body.length, etag: ETag! }
   }
 
@@ -118,8 +118,9 @@ export class S3Bucket {
       PartNumber: number,
       CopySource: encodeURI(`${this.#name}/${source.key}`).replaceAll('+', '%2B').replaceAll('?', '%3F').replaceAll('#', '%23'),
       CopySourceRange: `bytes=${source.start}-${source.end}`,
-      CopySourceIfMatch: this.#write(source.etag)
-    })).catch(rethrowFull)
+      // Swift refuses the ETag of an object that was made of parts.
+      ...this.#conditions === 'on' && { CopySourceIfMatch: this.#write(source.etag) }
+    }))
     return { number, size: source.end - source.start + 1, etag: CopyPartResult!.ETag! }
   }
 
@@ -144,7 +145,7 @@ export class S3Bucket {
     checkOrder(parts)
     const Parts = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag }))
     const input = { ...this.#at(key), ...this.#on(condition), UploadId: multipart, MultipartUpload: { Parts } }
-    const { ETag } = await this.#client.send(new CompleteMultipartUploadCommand(input)).catch(rethrowFull)
+    const { ETag } = await this.#client.send(new CompleteMultipartUploadCommand(input))
     return ETag!
   }
 
@@ -195,8 +196,9 @@ function nullIfMissing (error: unknown): null {
   throw error
 }
 
-function rethrowFull (error: unknown): never {
-  throw isFull(error) ? new StorageFull('S3 has no room', { cause: error }) : error
+/** The client, whose errors say in the words of the contract what keeps S3 from working. */
+function translate (client: S3Client): Pick<S3Client, 'send'> {
+  return { send: ((command: never) => client.send(command).catch(throwStorageError)) as S3Client['send'] }
 }
 
 /** Part numbers go from 1 to this. */

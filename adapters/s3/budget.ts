@@ -42,6 +42,7 @@ export class MemoryBudget {
 
   take (bytes: number): void {
     this.#used += bytes
+    while (this.#spare.length > 0 && this.#used + this.#kept > this.#total) this.#spare.pop()
     if (this.#used > this.#total * HIGH && this.#relieving === 0) this.#relieve()
   }
 
@@ -112,18 +113,23 @@ export class MemoryBudget {
 
   /** Memory for so many bytes, which counts from now on. What it holds is anything. */
   allocate (bytes: number): Buffer {
-    this.take(bytes)
     const at = this.#spare.findIndex(({ length }) => length === bytes)
-    return at === -1 ? Buffer.allocUnsafeSlow(bytes) : this.#spare.splice(at, 1)[0]!
+    const memory = at === -1 ? null : this.#spare.splice(at, 1)[0]!
+    this.take(bytes)
+    return memory ?? Buffer.allocUnsafeSlow(bytes)
   }
 
   /**
-   * Keeps memory, which nobody uses or counts any more, for the next who needs as much: giving the collector a part after each
+   * Keeps memory, which nobody uses or counts any more, for the next who needs as much, where the budget has room for it: giving the collector a part after each
    * part costs it a fifth of the processor time.
    */
   recycle (memory: Buffer): void {
-    const kept = this.#spare.reduce((sum, { length }) => sum + length, 0)
-    if (kept + memory.length <= this.#total / 8) this.#spare.push(memory)
+    const kept = this.#kept + memory.length
+    if (memory.length > 0 && kept <= this.#total / 8 && this.#used + kept <= this.#total) this.#spare.push(memory)
+  }
+
+  get #kept (): number {
+    return this.#spare.reduce((sum, { length }) => sum + length, 0)
   }
 
   /** Counts bytes that are on their way to S3 until `work` is done, and then frees them. */

@@ -1,3 +1,5 @@
+import { StorageFull, StorageUnavailable } from '../../lib/storage.js'
+
 /** The HTTP status that S3 answered with; `null` if there was no answer. */
 export function getStatus (error: unknown): number | null {
   return (error as Failure | null)?.$metadata?.httpStatusCode ?? null
@@ -30,16 +32,45 @@ export function isUnclear (error: unknown): boolean {
   return status === null || status >= 500
 }
 
+/** For `catch`: says in the words of the contract what keeps S3 from working; any other error stays as it is. */
+export function throwStorageError (error: unknown): never {
+  if (isFull(error)) throw new StorageFull('S3 has no room', { cause: error })
+  throw isOutage(error) ? new Outage(error as Failure) : error
+}
+
 /** No room: a quota of Ceph or MinIO, or a full disk. */
-export function isFull (error: unknown): boolean {
+function isFull (error: unknown): boolean {
   return getStatus(error) === 507 || FULL.has((error as Failure | null)?.name ?? '')
 }
 
+/** After all retries: no answer, one of a server that fails, or one that asks for fewer requests. That the server does not know a request (501) is none. */
+function isOutage (error: unknown): boolean {
+  const status = getStatus(error)
+  const { name = '', code = '' } = error as Failure
+  if (status === null) return name === 'TimeoutError' || NETWORK.has(code)
+  return status === 429 || (status >= 500 && status !== 501) || THROTTLED.has(name)
+}
+
 const FULL = new Set(['QuotaExceeded', 'XMinioStorageFull', 'XMinioAdminBucketQuotaExceeded', 'InsufficientStorage', 'StorageFull'])
+/** Those that come with 400 or 403. */
+const THROTTLED = new Set(['RequestTimeout', 'Throttling', 'ThrottlingException', 'RequestThrottled', 'RequestLimitExceeded', 'BandwidthLimitExceeded', 'TooManyRequestsException'])
+const NETWORK = new Set(['ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT', 'EHOSTDOWN', 'EHOSTUNREACH', 'ENETDOWN', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN'])
 
 interface Failure {
   readonly name?: string
+  readonly code?: string
+  readonly message?: string
   readonly $metadata?: { readonly httpStatusCode?: number }
+}
+
+/** S3 can't be used at present. What it answered, if it did, is what {@link getStatus} tells. */
+class Outage extends StorageUnavailable implements Failure {
+  readonly $metadata: NonNullable<Failure['$metadata']>
+
+  constructor (cause: Failure) {
+    super(`S3 can not be used at present: ${cause.message || cause.code || cause.name}`, { cause })
+    this.$metadata = cause.$metadata ?? {}
+  }
 }
 
 /** Another process has gone on with the upload: what this one was about to write comes to nothing. */

@@ -58,13 +58,15 @@ export async function assemble (store: Store, entry: Entry): Promise<void> {
     } catch (error) {
       if (isInvalidPart(error)) return splice(store, entry)
       if (!isMissing(error) && !isUnclear(error) && !isConflict(error)) throw error
+      // Ceph answers 500 where there is no such multipart upload any more.
+      const isGone = isMissing(error) || (isUnclear(error) && await store.bucket.listParts(record.key, record.multipart!) === null)
       // Perhaps an earlier try was carried out, and its answer got lost.
       const object = await findObject(store, record)
       if (object !== null) {
         entry.record = { ...record, object }
         return
       }
-      if (isMissing(error)) throw new UploadLost('The multipart upload is gone, and there is no object', { cause: error })
+      if (isGone) throw new UploadLost('The multipart upload is gone, and there is no object', { cause: error })
       if (getStatus(error) === 412) throw new KeyTaken(`There is an object under the key ${record.key}`, { cause: error })
       // Some servers know the condition for other writes only.
       if (getStatus(error) === 501) condition = {}

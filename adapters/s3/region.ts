@@ -69,7 +69,7 @@ export class Region {
   drop (): void {
     this.#absent = [...this.#absent, ...this.#present]
     this.#present = []
-    this.#free()
+    this.#budget.recycle(this.#free())
   }
 
   /** Forgets everything. */
@@ -113,13 +113,17 @@ export class Region {
     const buffer = this.#budget.allocate(chooseCapacity(this.#buffer.length, needed))
     buffer.set(this.#buffer.subarray(0, this.#length))
     this.#budget.give(this.#buffer.length)
+    this.#budget.recycle(this.#buffer)
     this.#buffer = buffer
   }
 
-  #free (): void {
-    this.#budget.give(this.#buffer.length)
+  /** Returns the memory, which counts no more. */
+  #free (): Buffer {
+    const memory = this.#buffer
+    this.#budget.give(memory.length)
     this.#buffer = NOTHING
     this.#length = 0
+    return memory
   }
 }
 

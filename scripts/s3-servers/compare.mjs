@@ -1,6 +1,7 @@
-// Speed of one large PATCH into S3, interleaved: this project, a bare server with the SDK's lib-storage, and @tus/s3-store.
+// Speed and processor time of one large PATCH into S3, interleaved: this project, a bare server with the SDK's lib-storage, and @tus/s3-store.
 //
 //   S3_ENDPOINT=… COMPARE_MODULES=folder node compare.mjs [--size=256] [--rounds=3]
+//   COMPARE_MODULES=folder node compare.mjs --sink     against sink.mjs, which throws the bytes away, and without @tus/s3-store
 //
 // COMPARE_MODULES is a folder with node_modules of @aws-sdk/client-s3, @aws-sdk/lib-storage, @tus/server and @tus/s3-store. Needs `npm run build`.
 import { spawn } from 'node:child_process'
@@ -14,9 +15,11 @@ const MIB = 1024 ** 2
 const CONTESTANTS = ['fastify-tus', 'lib-storage', 'tus-s3-store']
 const flag = (name, other) => Number(process.argv.find(text => text.startsWith(`--${name}=`))?.split('=')[1] ?? other)
 const contestant = process.argv[2]
+const isSink = process.argv.includes('--sink')
 
 if (CONTESTANTS.includes(contestant)) await serve(contestant)
-else await compare()
+else if (isSink) await compareAtSink()
+else await compare(CONTESTANTS)
 
 async function serve (name) {
   const require = createRequire(`${process.env.COMPARE_MODULES}/`)
@@ -53,14 +56,22 @@ async function serve (name) {
   started(server.address().port)
 }
 
-async function compare () {
+async function compareAtSink () {
+  const sink = spawn(process.execPath, [fileURLToPath(new URL('sink.mjs', import.meta.url))], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const [line] = await once(sink.stdout.setEncoding('utf8'), 'data')
+  Object.assign(process.env, { S3_ENDPOINT: line.trim(), AWS_ACCESS_KEY_ID: 'any', AWS_SECRET_ACCESS_KEY: 'any' })
+  await compare(CONTESTANTS.filter(name => name !== 'tus-s3-store'))
+  sink.kill()
+}
+
+async function compare (contestants) {
   const [size, rounds] = [flag('size', 256) * MIB, flag('rounds', 3)]
   const require = createRequire(`${process.env.COMPARE_MODULES}/`)
   const { S3Client, CreateBucketCommand } = require('@aws-sdk/client-s3')
   const bucket = `compare-${Date.now().toString(36)}`
   await new S3Client({ endpoint: process.env.S3_ENDPOINT, region: 'us-east-1', forcePathStyle: true }).send(new CreateBucketCommand({ Bucket: bucket }))
   const servers = []
-  for (const name of CONTESTANTS) {
+  for (const name of contestants) {
     const child = spawn(process.execPath, [fileURLToPath(import.meta.url), name], { env: { ...process.env, BUCKET: bucket }, stdio: ['ignore', 'pipe', 'ignore'] })
     const [line] = await once(child.stdout.setEncoding('utf8'), 'data')
     servers.push({ name, child, port: Number(/port (\d+)/.exec(line)[1]), rates: [], cpu: [] })
