@@ -1,4 +1,4 @@
-import { isMissing, isUnclear, UploadLost } from './failures.js'
+import { isMissing, UploadLost } from './failures.js'
 import { createName } from './keys.js'
 import { splitRange } from './join.js'
 import { mapParallel } from './parallel.js'
@@ -72,11 +72,21 @@ async function completeWithStrays (store: Store, entry: Entry): Promise<void> {
   const { record } = entry
   const wanted = record.splice!
   const there = await bucket.listParts(record.key, record.multipart!)
-  const etag = there === null ? null : await bucket.completeMultipart(record.key, record.multipart!, there).catch(nullIfUnclear)
-  const made = etag ?? await findMade(store, record)
+  const made = there === null ? await findMade(store, record) : await completeAll(store, record, there)
   if (made === null) throw new UploadLost('The parts of the upload are gone')
   const multipart = await bucket.createMultipart(record.key, getObjectOptions(store, record, createName()))
   await records.commit(entry, { splice: { ...wanted, etag: made }, multipart })
+}
+
+async function completeAll (store: Store, record: UploadRecord, parts: readonly Part[]): Promise<string | null> {
+  try {
+    return await store.bucket.completeMultipart(record.key, record.multipart!, parts)
+  } catch (error) {
+    // Perhaps it was carried out, and its answer got lost. If not, the parts are still there for another try.
+    const made = await findMade(store, record)
+    if (made === null && !isMissing(error)) throw error
+    return made
+  }
 }
 
 async function findMade ({ bucket }: Store, { key, mark, splice }: UploadRecord): Promise<string | null> {
@@ -103,11 +113,6 @@ async function copyWithoutStrays (store: Store, entry: Entry): Promise<void> {
     made = found.etag
   }
   await records.commit(entry, { object: { etag: made, size }, splice: null, multipart: null, parts: [], reuse: [] })
-}
-
-function nullIfUnclear (error: unknown): null {
-  if (isMissing(error) || isUnclear(error)) return null
-  throw error
 }
 
 /** Of every part but the last, in bytes. */
