@@ -4,9 +4,10 @@ import { Superseded } from './failures.js'
 import { assemble, putWhole } from './finish.js'
 import { getOffset, getPartsEnd, isSealed, type Piece } from './record.js'
 import type { Change, Entry } from './records.js'
+import { Pieces } from './pieces.js'
 import type { Region } from './region.js'
 import { Sender, type PartsChange } from './sender.js'
-import { deletePieces, putPiece, readPiece, type Store } from './store.js'
+import { deletePieces, type Store } from './store.js'
 
 /** One body on its way into S3: full parts as they fill, the rest as a piece at the end, and the record over all of it. */
 export class Appender implements Holder {
@@ -14,16 +15,13 @@ export class Appender implements Holder {
   readonly #entry: Entry
   readonly #addition: Addition
   readonly #region: Region
+  readonly #pieces: Pieces
   #sender: Sender | null = null
-  /** Bytes of pieces are in parts now: to be deleted as soon as the record says so. */
-  #replaced: Piece[] = []
   #committedAt = Date.now()
   #last: Promise<unknown> = Promise.resolve()
   /** Bytes that are out of the region and not sent yet. */
   #cutting = 0
   #touchedAt = Date.now()
-  /** When the first piece was stored that the record does not name before the end. */
-  #keptAt = Infinity
   #failedBody = false
   #failedReclaim: { readonly error: unknown } | null = null
 
@@ -32,6 +30,7 @@ export class Appender implements Holder {
     this.#entry = entry
     this.#addition = addition
     this.#region = store.records.unpark(entry)
+    this.#pieces = new Pieces(store, entry, this.#region)
   }
 
   /** Resolves to the new offset. */
@@ -127,10 +126,10 @@ export class Appender implements Holder {
   }
 
   async #cut (): Promise<void> {
-    await this.#region.fill(piece => readPiece(this.#store, this.#entry.id, piece))
+    await this.#pieces.read()
     const last = this.#received === this.#entry.record.upload.length
     const { bytes, memory, pieces } = this.#region.take()
-    this.#replaced.push(...pieces)
+    this.#pieces.replace(pieces)
     this.#cutting = bytes.length
     await this.#openSender().send(bytes, memory, last)
     this.#cutting = 0
@@ -161,24 +160,8 @@ export class Appender implements Holder {
   /** Makes durable what was received: for good, unless the body counts only as a whole. */
   async #flush (): Promise<void> {
     await this.#sender?.drain()
-    await this.#keepFresh()
+    await this.#pieces.keepFresh()
     if (this.#addition.keep === 'prefix') await this.#commit(this.#sender?.describe() ?? {})
-  }
-
-  async #keepFresh (): Promise<void> {
-    const { id } = this.#entry
-    if (this.#region.fresh.length === 0) return
-    if (this.#region.pieces.length >= MOST_PIECES) return this.#rewrite()
-    this.#region.keep(await putPiece(this.#store, id, this.#region.fresh))
-    if (this.#addition.keep === 'all-or-nothing') this.#keptAt = Math.min(this.#keptAt, Date.now())
-  }
-
-  /** Makes one new piece of all. */
-  async #rewrite (): Promise<void> {
-    const { id } = this.#entry
-    await this.#region.fill(piece => readPiece(this.#store, id, piece))
-    this.#replaced.push(...this.#region.pieces)
-    this.#region.merge(await putPiece(this.#store, id, this.#region.look()))
   }
 
   async #end (): Promise<void> {
@@ -189,14 +172,14 @@ export class Appender implements Holder {
     if (full && !inParts && upload.completes === 'at-length') return this.#finishWhole()
     if (full && inParts && this.#region.size > 0) await this.#cut()
     await this.#sender?.drain()
-    if (this.#region.size > 0 && Date.now() - this.#keptAt > RENEW) await this.#rewrite()
-    await this.#keepFresh()
+    await this.#pieces.renew()
+    await this.#pieces.keepFresh()
     await this.#close('all')
     if (upload.completes === 'at-length' && isSealed(this.#entry.record)) await assemble(this.#store, this.#entry)
   }
 
   async #finishWhole (): Promise<void> {
-    await this.#region.fill(piece => readPiece(this.#store, this.#entry.id, piece))
+    await this.#pieces.read()
     const { pieces } = this.#entry.record
     await putWhole(this.#store, this.#entry, this.#region.look())
     deletePieces(this.#store, this.#entry.id, [...pieces, ...this.#region.pieces])
@@ -227,7 +210,7 @@ export class Appender implements Holder {
     await this.#store.records.commit(this.#entry, grown ? { ...next, modifiedAt: new Date() } : next)
     if (change.parts) this.#sender?.confirm({ parts: change.parts })
     this.#committedAt = Date.now()
-    this.#deleteReplaced()
+    this.#pieces.confirm()
   }
 
   /** The pieces behind the parts that a record names. As long as parts are missing in between, nothing behind them counts. */
@@ -236,12 +219,6 @@ export class Appender implements Holder {
     const { pieces } = this.#region
     if (getPartsEnd({ parts: parts ?? record.parts }) === this.#regionStart) return isSame(pieces, record.pieces) ? record.pieces : pieces
     return parts && parts.length > record.parts.length ? [] : record.pieces
-  }
-
-  #deleteReplaced (): void {
-    const named = new Set(this.#entry.record.pieces.map(({ name }) => name))
-    deletePieces(this.#store, this.#entry.id, this.#replaced.filter(({ name }) => !named.has(name)))
-    this.#replaced = this.#replaced.filter(({ name }) => named.has(name))
   }
 
   /** One after the other: the body that takes in bytes, and whoever reclaims their memory meanwhile. */
@@ -255,8 +232,3 @@ export class Appender implements Holder {
 function isSame (one: readonly Piece[], other: readonly Piece[]): boolean {
   return one.length === other.length && one.every(({ name }, index) => name === other[index]!.name)
 }
-
-/** Pieces that no record names are cleared away after an hour, in ms: older ones are not relied on. */
-const RENEW = 30 * 60_000
-/** More of them are rewritten as one. */
-const MOST_PIECES = 128
