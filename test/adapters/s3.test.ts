@@ -6,7 +6,7 @@ import { MemoryBudget } from '../../adapters/s3/budget.js'
 import { planJoin, splitRange } from '../../adapters/s3/join.js'
 import { chooseWindow } from '../../adapters/s3/part-size.js'
 import { StorageFull, StorageUnavailable, UploadExists, UploadMissing } from '../../lib/storage.js'
-import { makeBytes, sleep } from '../support/http-tus.js'
+import { createGate, makeBytes, sleep } from '../support/http-tus.js'
 import { createBucket, createClient } from '../support/s3/bucket.js'
 import { startFakeS3 } from '../support/s3/fake-s3.mjs'
 import { append, makeBody, makeUpload, MIB, readAll, setUp } from '../support/s3/storages.js'
@@ -245,6 +245,35 @@ t.test('many pieces become one', async t => {
   for (let at = 0; at < 199; at++) await append(at % 50 === 0 ? two.storage : one.storage, upload.id, at, CONTENT.subarray(at, at + 1)).catch(async () => append(one.storage, upload.id, at, CONTENT.subarray(at, at + 1)))
   await append(two.storage, upload.id, 199, CONTENT.subarray(199, 200))
   t.ok((await readAll(one.storage, upload.id))?.equals(CONTENT.subarray(0, 200)))
+})
+
+t.test('bytes of a body with a checksum that were put aside half an hour ago are stored anew before they count', async t => {
+  const machines = await setUp(t)
+  const one = await machines.open({ memoryBudget: 10 * MIB })
+  const [upload, large] = [makeUpload({ length: 8 * MIB }), makeUpload({ length: 16 * MIB })]
+  for (const created of [upload, large]) await one.storage.create(created)
+  const end = createGate()
+  const appending = one.storage.append(upload.id, { offset: 0, keep: 'all-or-nothing', body: makeBody(CONTENT.subarray(0, 4 * MIB), { more: end.passed }) })
+  await sleep(1100)
+  await append(one.storage, large.id, 0, CONTENT)
+  const listPieces = () => one.proxy.calls.filter(({ operation, key }) => operation === 'PutObject' && key.endsWith('.pending')).map(({ key }) => key)
+  t.equal(listPieces().length, 1, 'it lay idle when memory was needed')
+  t.equal((await one.storage.find(upload.id))?.offset, 0)
+
+  const { now } = Date
+  t.teardown(() => { Date.now = now })
+  // For one question, which comes before the next request: that must have the right time.
+  Date.now = () => {
+    Date.now = now
+    return now() + 31 * 60_000
+  }
+  end.open()
+  t.equal(await appending, 4 * MIB)
+  t.equal(listPieces().length, 2)
+  await one.storage.close!()
+  await t.rejects(machines.client.send(new HeadObjectCommand({ Bucket: machines.bucket, Key: listPieces()[0] })), { name: 'NotFound' })
+  t.equal(await append(one.storage, upload.id, 4 * MIB, CONTENT.subarray(4 * MIB, 8 * MIB)), 8 * MIB)
+  t.ok((await readAll(one.storage, upload.id))?.equals(CONTENT.subarray(0, 8 * MIB)))
 })
 
 t.test('one of many processes gets a lease; it is renewed, runs out, is lost and released', async t => {
