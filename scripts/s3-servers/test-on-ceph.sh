@@ -10,4 +10,6 @@ $ceph install
 trap '$ceph stop' EXIT
 variables=$($ceph start)
 export $variables
-npx tap --disable-coverage --timeout 900 test/adapters/s3*.test.ts test/e2e/s3*.test.ts test/faults/s3*.test.ts
+# s3-splice has only been made to work beside the server in memory.
+tests=$(ls test/adapters/s3*.test.ts test/e2e/s3*.test.ts test/faults/s3*.test.ts | grep -v s3-splice)
+npx tap --disable-coverage --timeout 900 $tests
