@@ -27,7 +27,11 @@ t.test('uploads that nobody uses give up their files for those that are needed',
   const content = makeBytes(SIZE)
   const paths: string[] = []
   for (let count = 0; count < 100; count++) paths.push(await createUpload(server.port, SIZE))
-  for (const path of paths) t.equal((await send(server.port, path, 0, content.subarray(0, 1000)))?.status, 204)
+  for (const path of paths) {
+    // With no descriptor left the system refuses connections, too: who got no answer tries again.
+    const first = () => send(server.port, path, 0, content.subarray(0, 1000))
+    t.match(String((await first() ?? await first())?.status), /^(?:204|409)$/)
+  }
   for (const path of paths) t.equal(await askOffset(server.port, path), 1000)
   const sums = new Set<string>()
   for (const path of paths) {
