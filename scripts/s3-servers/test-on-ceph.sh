@@ -10,6 +10,5 @@ $ceph install
 trap '$ceph stop' EXIT
 variables=$($ceph start)
 export $variables
-# s3-splice has only been made to work beside the server in memory.
-tests=$(ls test/adapters/s3*.test.ts test/e2e/s3*.test.ts test/faults/s3*.test.ts | grep -v s3-splice)
+tests=$(ls test/adapters/s3*.test.ts test/e2e/s3*.test.ts test/faults/s3*.test.ts)
 npx tap --disable-coverage --timeout 900 $tests

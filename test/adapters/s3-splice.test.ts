@@ -13,19 +13,18 @@ async function makeStray (machines: Machines, two: Process): Promise<string> {
   const one = await machines.open()
   const upload = makeUpload({ length: CONTENT.length })
   await one.storage.create(upload)
-  const [held, released, end] = [createGate(), createGate(), createGate()]
+  const [arrived, released, end] = [createGate(), createGate(), createGate()]
   let parts = 0
   one.proxy.intercept = async ({ operation }) => {
-    if (operation === 'UploadPart' && ++parts === 2) {
-      held.open()
-      await released.passed
-    }
+    if (operation === 'UploadPart' && ++parts === 2) await released.passed
     return null
   }
+  one.proxy.onAnswer = ({ operation }) => { if (operation === 'UploadPart') arrived.open() }
   const overtaken = one.storage.append(upload.id, { offset: 0, keep: 'prefix', body: makeBody(CONTENT.subarray(0, 10 * MIB), { more: end.passed }) })
   overtaken.catch(() => {})
-  await held.passed
-  await until('the first part has arrived', async () => (await two.storage.find(upload.id, { settled: true }))?.offset === 5 * MIB)
+  await arrived.passed
+  await until('the second part is on its way', () => parts === 2)
+  assert.equal((await two.storage.find(upload.id, { settled: true }))?.offset, 5 * MIB)
   await append(two.storage, upload.id, 5 * MIB, CONTENT.subarray(5 * MIB, 10 * MIB))
   released.open()
   end.open()
