@@ -131,12 +131,21 @@ export function parseRecord (text: string): UploadRecord | null {
   return {
     ...rest,
     upload: { ...upload, createdAt: new Date(upload.createdAt), expiresAt: upload.expiresAt === null ? null : new Date(upload.expiresAt) },
-    parts: parts.map(([number, size, etag]: [number, number, string]) => ({ number, size, etag })),
+    parts: parts.map(([number, size, etag]) => ({ number, size, etag })),
     modifiedAt: new Date(modifiedAt)
   }
 }
 
-function parse (text: string): any {
+/** A record as JSON has it. */
+type StoredRecord = Omit<UploadRecord, 'upload' | 'parts' | 'modifiedAt'> & {
+  readonly version: number
+  readonly upload: Omit<NewUpload, 'createdAt' | 'expiresAt'> & { readonly createdAt: string, readonly expiresAt: string | null }
+  readonly parts: ReadonlyArray<readonly [number: number, size: number, etag: string]>
+  readonly modifiedAt: string
+}
+
+/** Not looked at but for what tells a record from anything else. */
+function parse (text: string): StoredRecord | null {
   try {
     const parsed = JSON.parse(text)
     return typeof parsed?.version === 'number' && parsed.upload && parsed.mark ? parsed : null

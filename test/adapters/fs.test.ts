@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -9,21 +8,9 @@ import { Pace } from '../../adapters/fs/pace.js'
 import { StorageFull, StorageUnavailable, UploadExists, type Storage, type UploadBody } from '../../lib/storage.js'
 import type { NewUpload } from '../../lib/upload.js'
 import { listNames, makeDirectory } from '../support/app.js'
+import { makeUpload as makeAnyUpload } from '../support/uploads.js'
 
-const makeUpload = (given: Partial<NewUpload> = {}): NewUpload => ({
-  id: randomBytes(16).toString('hex'),
-  length: 10,
-  metadata: {},
-  serverMetadata: {},
-  echo: {},
-  partial: false,
-  final: false,
-  parts: [],
-  completes: 'at-length',
-  createdAt: new Date(),
-  expiresAt: null,
-  ...given
-})
+const makeUpload = (given: Partial<NewUpload> = {}): NewUpload => makeAnyUpload({ length: 10, ...given })
 
 function makeBody (...batches: Array<string | Buffer>): UploadBody {
   const rest = batches.map(batch => [Buffer.from(batch)])

@@ -4,7 +4,8 @@ import t from 'tap'
 import { choosePartSize } from '../../adapters/s3/part-size.js'
 import { createGate, makeBytes, sleep, until } from '../support/http-tus.js'
 import type { Call, Fault } from '../support/s3/proxy.js'
-import { append, makeBody, makeUpload, MIB, readAll, setUp, type Machines, type Process } from '../support/s3/storages.js'
+import { append, makeBody, MIB, readAll, setUp, type Machines, type Process } from '../support/s3/storages.js'
+import { makeUpload } from '../support/uploads.js'
 
 // The faults that other servers for S3 have, one test each, in the order of docs/s3.md.
 

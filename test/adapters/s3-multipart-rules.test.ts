@@ -6,7 +6,8 @@ import t, { type Test } from 'tap'
 import { createS3Storage } from '../../adapters/s3/index.js'
 import { makeBytes } from '../support/http-tus.js'
 import { createBucket, createClient, getServer } from '../support/s3/bucket.js'
-import { append, makeUpload, MIB, readAll } from '../support/s3/storages.js'
+import { append, MIB, readAll } from '../support/s3/storages.js'
+import { makeUpload } from '../support/uploads.js'
 
 // What the storage expects of multipart uploads, and large uploads by it, on any server. S3_CONDITIONS=off is for those without conditional writes: there, one
 // process is at work.

@@ -3,7 +3,8 @@ import { StorageUnavailable } from '../../lib/storage.js'
 import { makeApp } from '../support/app.js'
 import { createComplete, createUpload, getOffset, head, makeBytes, patch, post, terminate } from '../support/http-tus.js'
 import type { Fault } from '../support/s3/proxy.js'
-import { append, makeUpload, MIB, setUp, type Process } from '../support/s3/storages.js'
+import { append, MIB, setUp, type Process } from '../support/s3/storages.js'
+import { makeUpload } from '../support/uploads.js'
 
 // S3 that can't be reached, fails or asks for fewer requests: 503, and what was acknowledged is there afterwards.
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import t from 'tap'
 import { createGate, makeBytes, until } from '../support/http-tus.js'
 import type { Fault } from '../support/s3/proxy.js'
-import { append, makeBody, makeUpload, MIB, readAll, setUp, type Machines, type Process } from '../support/s3/storages.js'
+import { append, makeBody, MIB, readAll, setUp, type Machines, type Process } from '../support/s3/storages.js'
+import { makeUpload } from '../support/uploads.js'
 
 // Strays, which Ceph does not leave out of an object, are cut out of it. The k-th request of that fails, for every k, and another process goes on.
 

@@ -9,7 +9,8 @@ import { StorageFull, StorageUnavailable, UploadExists, UploadMissing } from '..
 import { createGate, makeBytes, sleep } from '../support/http-tus.js'
 import { createBucket, createClient } from '../support/s3/bucket.js'
 import { startFakeS3 } from '../support/s3/fake-s3.mjs'
-import { append, makeBody, makeUpload, MIB, readAll, setUp } from '../support/s3/storages.js'
+import { append, makeBody, MIB, readAll, setUp } from '../support/s3/storages.js'
+import { makeUpload } from '../support/uploads.js'
 
 const CONTENT = makeBytes(16 * MIB)
 

@@ -7,6 +7,7 @@ import type { NewUpload, Upload } from '../../lib/upload.js'
 import { listNames } from '../support/app.js'
 import { runMatrix, type Scenario } from '../support/crash-matrix.js'
 import { makeContent, perform } from '../support/crash-operations.mjs'
+import { makeUpload as makeAnyUpload } from '../support/uploads.js'
 
 // A real process is killed at every step of every operation of the filesystem storage, and the next one goes on.
 
@@ -14,20 +15,7 @@ const MIB = 1024 * 1024
 const SMALL = 1003
 const LARGE = 4 * MIB + 3
 
-const makeUpload = (given: Partial<NewUpload> = {}): NewUpload => ({
-  id: 'a',
-  length: LARGE,
-  metadata: { filename: 'x' },
-  serverMetadata: {},
-  echo: {},
-  partial: false,
-  final: false,
-  parts: [],
-  completes: 'at-length',
-  createdAt: new Date(),
-  expiresAt: null,
-  ...given
-})
+const makeUpload = (given: Partial<NewUpload> = {}): NewUpload => makeAnyUpload({ id: 'a', length: LARGE, metadata: { filename: 'x' }, ...given })
 
 /** An upload with its first bytes. */
 async function createFilled (storage: Storage, end: number, given: Partial<NewUpload> = {}): Promise<void> {

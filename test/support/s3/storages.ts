@@ -1,10 +1,8 @@
-import { randomBytes } from 'node:crypto'
 import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3'
 import { buffer } from 'node:stream/consumers'
 import type { Test } from 'tap'
 import { createS3Storage, type S3StorageOptions } from '../../../adapters/s3/index.js'
 import type { Storage, UploadBody } from '../../../lib/storage.js'
-import type { NewUpload } from '../../../lib/upload.js'
 import { createBucket, createClient, getServer } from './bucket.js'
 import { S3Proxy } from './proxy.js'
 
@@ -40,23 +38,6 @@ export async function setUp (t: Test, flavour: 'aws' | 'ceph' = 'aws', prefix = 
       t.teardown(() => storage.close?.())
       return { storage, proxy }
     }
-  }
-}
-
-export function makeUpload (given: Partial<NewUpload> = {}): NewUpload {
-  return {
-    id: randomBytes(16).toString('hex'),
-    length: null,
-    metadata: {},
-    serverMetadata: {},
-    echo: {},
-    partial: false,
-    final: false,
-    parts: [],
-    completes: 'at-length',
-    createdAt: new Date(),
-    expiresAt: null,
-    ...given
   }
 }
 
