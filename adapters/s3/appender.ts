@@ -127,11 +127,10 @@ export class Appender implements Holder {
 
   async #cut (): Promise<void> {
     await this.#pieces.read()
-    const last = this.#received === this.#entry.record.upload.length
     const { bytes, memory, pieces } = this.#region.take()
     this.#pieces.replace(pieces)
     this.#cutting = bytes.length
-    await this.#openSender().send(bytes, memory, last)
+    await this.#openSender().send(bytes, memory)
     this.#cutting = 0
   }
 

@@ -34,7 +34,7 @@ export async function complete (store: Store, id: string): Promise<void> {
     if (entry.record.object !== null) return
     try {
       await finish(store, entry)
-      return await store.records.commit(entry, { object: entry.record.object, parts: [], multipart: null, reuse: [], window: null })
+      return await store.records.commit(entry, { object: entry.record.object, parts: [], multipart: null, window: null })
     } catch (failure) {
       store.records.forget(id)
       const error = failure instanceof UploadLost ? await giveUp(store, entry).then(() => failure, error => error) : failure

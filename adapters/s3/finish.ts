@@ -17,7 +17,7 @@ export async function putWhole (store: Store, entry: Entry, bytes: Uint8Array): 
   const { multipart } = entry.record
   const etag = await putObject(store, entry, bytes)
   const modifiedAt = bytes.length > getOffset(entry.record) ? new Date() : entry.record.modifiedAt
-  await store.records.commit(entry, { object: { etag, size: bytes.length }, parts: [], pieces: [], multipart: null, window: null, reuse: [], modifiedAt })
+  await store.records.commit(entry, { object: { etag, size: bytes.length }, parts: [], pieces: [], multipart: null, window: null, modifiedAt })
   if (multipart !== null) store.background.run(() => store.bucket.abortMultipart(entry.record.key, multipart))
 }
 
@@ -47,8 +47,18 @@ async function putObject (store: Store, entry: Entry, bytes: Uint8Array): Promis
  * @throws UploadLost if that is not possible any more
  */
 export async function assemble (store: Store, entry: Entry): Promise<void> {
+  try {
+    await (entry.record.splice === null ? join(store, entry) : splice(store, entry))
+  } catch (error) {
+    // Another process may have come first: what is missing is in the object then.
+    const object = error instanceof UploadLost ? await findObject(store, entry.record) : null
+    if (object === null) throw error
+    entry.record = { ...entry.record, object }
+  }
+}
+
+async function join (store: Store, entry: Entry): Promise<void> {
   const { record } = entry
-  if (record.splice !== null) return splice(store, entry)
   let condition: Condition = { ifNoneMatch: '*' }
   for (let attempt = 0; ; attempt++) {
     try {

@@ -17,8 +17,6 @@ export interface UploadRecord {
   readonly parts: readonly Part[]
   /** The lowest part number that nobody has ever used. */
   readonly next: number
-  /** Lower numbers, of parts that are there but that no record ever named, ascending: to be used first. */
-  readonly reuse: readonly number[]
   readonly window: Window | null
   /** What follows the parts. */
   readonly pieces: readonly Piece[]
@@ -76,7 +74,6 @@ export function createRecord (upload: NewUpload, key: string, names: { mark: str
     multipart: null,
     parts: [],
     next: 1,
-    reuse: [],
     window: null,
     pieces: [],
     object: null,

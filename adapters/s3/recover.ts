@@ -47,20 +47,22 @@ async function closeWindow (store: Store, entry: Entry): Promise<void> {
   const there = await bucket.listParts(record.key, record.multipart!)
   if (there === null) throw new UploadLost('The multipart upload is gone')
   const parts = adopt(record, there)
-  const last = parts.at(-1)?.number ?? 0
   const adopted = parts.length > record.parts.length
   await records.commit(entry, {
     parts,
     pieces: adopted ? [] : record.pieces,
     window: null,
-    reuse: listStrays(there, parts).filter(number => number > last),
     next: Math.max(record.next, ...record.window!.numbers.map(number => number + 1)),
     ...adopted && { modifiedAt: new Date() }
   })
   if (adopted) deletePieces(store, entry.id, record.pieces)
 }
 
-/** The parts that the record names, and those of the window that have arrived behind them without a gap. */
+/**
+ * The parts that the record names, and those of the window that have arrived behind them without a gap.
+ *
+ * Whatever else of the window is there, or still comes, stays unnamed, and its number is never used again: the other writer may still be sending it.
+ */
 function adopt (record: UploadRecord, there: readonly Part[]): readonly Part[] {
   const { numbers, size, whole } = record.window!
   const parts = [...record.parts]
@@ -76,11 +78,6 @@ function adopt (record: UploadRecord, there: readonly Part[]): readonly Part[] {
     end += part.size
   }
   return parts
-}
-
-function listStrays (there: readonly Part[], parts: readonly Part[]): number[] {
-  const named = new Set(parts.map(({ number }) => number))
-  return there.map(({ number }) => number).filter(number => !named.has(number)).sort((a, b) => a - b)
 }
 
 const MOST_ATTEMPTS = 5

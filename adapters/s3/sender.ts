@@ -1,13 +1,13 @@
 import { MOST_PARTS } from './bucket.js'
 import { getStatus, isMissing, UploadLost } from './failures.js'
 import { createName } from './keys.js'
-import { choosePartSize, chooseWindow } from './part-size.js'
+import { chooseNextSize, choosePartSize, chooseWindow } from './part-size.js'
 import { sum, type Part } from './record.js'
 import type { Change, Entry } from './records.js'
 import { getObjectOptions, type Store } from './store.js'
 
 /** What a record says of parts. */
-export type PartsChange = Required<Pick<Change, 'multipart' | 'parts' | 'window' | 'next' | 'reuse'>>
+export type PartsChange = Required<Pick<Change, 'multipart' | 'parts' | 'window' | 'next'>>
 
 export interface SenderOptions {
   /** Whether the parts count together or not at all. */
@@ -42,7 +42,6 @@ export class Sender {
   /** Reserved and not used yet, ascending. */
   #upcoming: number[] = []
   #next: number
-  #reuse: number[]
   #size: number
   /** The size of the parts in the window that the record names; `null` if it names none. */
   #windowSize: number | null = null
@@ -58,8 +57,7 @@ export class Sender {
     this.#multipart = record.multipart
     this.#named = record.parts
     this.#next = record.next
-    this.#reuse = [...record.reuse]
-    this.#size = Math.max(this.#chooseSize(), options.atLeast)
+    this.#size = chooseNextSize(Math.max(this.#chooseSize(), options.atLeast), record)
   }
 
   /** Of every part but the last of the upload, in bytes. */
@@ -86,15 +84,14 @@ export class Sender {
    * Sends a part. Resolves when the next may be handed over.
    *
    * @param memory in which its bytes are: it is given back when they have arrived
-   * @param last whether it is the last of the upload
    * @throws what this or an earlier part failed with
    */
-  async send (bytes: Uint8Array, memory: Buffer, last: boolean): Promise<void> {
+  async send (bytes: Uint8Array, memory: Buffer): Promise<void> {
     let number
     try {
       while (this.#failure === null && this.#running.size >= this.#store.options.concurrency) await Promise.race(this.#running)
       if (this.#failure !== null) throw this.#failure
-      number = await this.#draw(last)
+      number = await this.#draw()
     } catch (error) {
       this.#store.budget.give(memory.length)
       throw error
@@ -121,7 +118,7 @@ export class Sender {
     const arrived = this.#options.whole ? 0 : this.#countArrived()
     const numbers = [...this.#sent.slice(arrived).map(({ number }) => number), ...this.#upcoming]
     const window = this.#windowSize === null ? null : { numbers, size: this.#windowSize, whole: this.#options.whole }
-    return { multipart: this.#multipart, parts: this.#nameParts(arrived), window, next: this.#next, reuse: this.#reuse }
+    return { multipart: this.#multipart, parts: this.#nameParts(arrived), window, next: this.#next }
   }
 
   /**
@@ -132,12 +129,9 @@ export class Sender {
   describeEnd (count: 'all' | 'none'): PartsChange {
     const arrived = count === 'all' ? this.#countArrived() : 0
     const parts = this.#nameParts(arrived)
-    const unnamed = this.#sent.slice(arrived)
-    const next = Math.max(this.#firstFree, ...parts.slice(-1).map(({ number }) => number + 1), ...unnamed.map(({ number }) => number + 1))
-    // One that arrived is overwritten by the next of its number. One that failed may yet appear: its number is lost.
-    const there = unnamed.filter(({ part }) => part !== null).map(({ number }) => number)
-    const reuse = [...there, ...this.#upcoming.filter(number => number < this.#firstFree), ...this.#reuse].sort((a, b) => a - b)
-    return { multipart: this.#multipart, parts, window: null, next, reuse: reuse.filter(number => number > (parts.at(-1)?.number ?? 0)) }
+    // A number is sent once: what failed, or what does not count, lies there or may yet appear.
+    const next = Math.max(this.#firstFree, (parts.at(-1)?.number ?? 0) + 1, ...this.#sent.map(({ number }) => number + 1))
+    return { multipart: this.#multipart, parts, window: null, next }
   }
 
   /** The record names these parts now. */
@@ -179,17 +173,10 @@ export class Sender {
     return isLost ? new UploadLost('The multipart upload was aborted', { cause: error }) : error
   }
 
-  async #draw (last: boolean): Promise<number> {
+  async #draw (): Promise<number> {
     if (this.#multipart === null) await this.#begin()
-    const number = this.#pick(last) ?? (await this.#reserve(), this.#pick(last))
-    this.#upcoming = this.#upcoming.filter(other => other !== number)
-    return number!
-  }
-
-  /** The last part gets a number above all others: with a stray part behind it, it would not be the one that may be small. */
-  #pick (last: boolean): number | undefined {
-    const used = this.#upcoming.filter(number => number < this.#firstFree).length + this.#reuse.length
-    return last && used > 1 ? this.#upcoming.find(number => number >= this.#firstFree) : this.#upcoming[0]
+    if (this.#upcoming.length === 0) await this.#reserve()
+    return this.#upcoming.shift()!
   }
 
   async #begin (): Promise<void> {
@@ -204,7 +191,6 @@ export class Sender {
     const { length } = this.#entry.record.upload
     const needed = length === null ? Infinity : Math.max(1, Math.ceil((length - this.end) / this.#size))
     const count = chooseWindow(this.#next, needed)
-    this.#upcoming.push(...this.#reuse.splice(0, count))
     do this.#upcoming.push(this.#next++)
     while (this.#upcoming.length < count)
     if (this.#next > MOST_PARTS + 1) throw new UploadLost('There are no part numbers left')

@@ -1,4 +1,5 @@
-import { isMissing, UploadLost } from './failures.js'
+import { isDeepStrictEqual } from 'node:util'
+import { isInvalidPart, isMissing, UploadLost } from './failures.js'
 import { createName } from './keys.js'
 import { splitRange } from './join.js'
 import { mapParallel } from './parallel.js'
@@ -15,23 +16,44 @@ import { getObjectOptions, MARK, type Store } from './store.js'
  * @throws UploadLost if the parts are not what the record says
  */
 export async function splice (store: Store, entry: Entry): Promise<void> {
-  if (entry.record.splice === null) await plan(store, entry)
-  if (entry.record.splice!.etag === null) await completeWithStrays(store, entry)
+  for (let attempt = 0; !entry.record.splice?.etag; attempt++) {
+    await completeWithStrays(store, entry).catch(error => {
+      // Yet another stray has arrived.
+      if (!isInvalidPart(error) || attempt === MOST_ATTEMPTS) throw error
+    })
+  }
   await copyWithoutStrays(store, entry)
 }
 
-async function plan (store: Store, entry: Entry): Promise<void> {
-  const { record } = entry
-  const there = await listParts(store, record)
-  const strays = await fillStrays(store, record, findStrays(record, there))
-  const all = [...record.parts, ...strays].sort((a, b) => a.number - b.number)
-  await store.records.commit(entry, { splice: { size: sum(all), ranges: findRanges(record, all), etag: null } })
+async function completeWithStrays (store: Store, entry: Entry): Promise<void> {
+  const { bucket, records } = store
+  const { key, multipart } = entry.record
+  const there = await bucket.listParts(key, multipart!)
+  const made = there === null ? await findMade(store, entry.record) : await completeAll(store, entry, await plan(store, entry, there))
+  if (made === null) throw new UploadLost('The parts of the upload are gone')
+  const next = await bucket.createMultipart(key, getObjectOptions(store, entry.record, createName()))
+  await records.commit(entry, { splice: { ...entry.record.splice!, etag: made }, multipart: next })
 }
 
-async function listParts ({ bucket }: Store, record: UploadRecord): Promise<readonly Part[]> {
-  const there = await bucket.listParts(record.key, record.multipart!)
-  if (there === null) throw new UploadLost('The multipart upload is gone')
-  return there
+/** Writes down what the object with the strays will be, which tells it from any other. Resolves to its parts. */
+async function plan (store: Store, entry: Entry, there: readonly Part[]): Promise<readonly Part[]> {
+  const { record } = entry
+  const strays = await fillStrays(store, record, findStrays(record, there))
+  const all = [...record.parts, ...strays].sort((a, b) => a.number - b.number)
+  const splice: Splice = { size: sum(all), ranges: findRanges(record, all), etag: null }
+  if (!isDeepStrictEqual(splice, record.splice)) await store.records.commit(entry, { splice })
+  return all
+}
+
+async function completeAll (store: Store, { record }: Entry, parts: readonly Part[]): Promise<string | null> {
+  try {
+    return await store.bucket.completeMultipart(record.key, record.multipart!, parts)
+  } catch (error) {
+    // Perhaps it was carried out, and its answer got lost. If not, the parts are still there for another try.
+    const made = await findMade(store, record)
+    if (made === null && !isMissing(error)) throw error
+    return made
+  }
 }
 
 /** @throws UploadLost if a part is not the one that the record names, or if none of them is a stray */
@@ -67,31 +89,9 @@ function findRanges ({ parts }: UploadRecord, all: readonly Part[]): Splice['ran
   return ranges
 }
 
-async function completeWithStrays (store: Store, entry: Entry): Promise<void> {
-  const { bucket, records } = store
-  const { record } = entry
-  const wanted = record.splice!
-  const there = await bucket.listParts(record.key, record.multipart!)
-  const made = there === null ? await findMade(store, record) : await completeAll(store, record, there)
-  if (made === null) throw new UploadLost('The parts of the upload are gone')
-  const multipart = await bucket.createMultipart(record.key, getObjectOptions(store, record, createName()))
-  await records.commit(entry, { splice: { ...wanted, etag: made }, multipart })
-}
-
-async function completeAll (store: Store, record: UploadRecord, parts: readonly Part[]): Promise<string | null> {
-  try {
-    return await store.bucket.completeMultipart(record.key, record.multipart!, parts)
-  } catch (error) {
-    // Perhaps it was carried out, and its answer got lost. If not, the parts are still there for another try.
-    const made = await findMade(store, record)
-    if (made === null && !isMissing(error)) throw error
-    return made
-  }
-}
-
 async function findMade ({ bucket }: Store, { key, mark, splice }: UploadRecord): Promise<string | null> {
   const found = await bucket.head(key)
-  return found?.metadata[MARK] === mark && found.size === splice!.size ? found.etag : null
+  return found?.metadata[MARK] === mark && found.size === splice?.size ? found.etag : null
 }
 
 async function copyWithoutStrays (store: Store, entry: Entry): Promise<void> {
@@ -112,8 +112,10 @@ async function copyWithoutStrays (store: Store, entry: Entry): Promise<void> {
     if (found?.metadata[MARK] !== record.mark || found.size !== size) throw isMissing(error) ? new UploadLost('The upload can not be copied', { cause: error }) : error
     made = found.etag
   }
-  await records.commit(entry, { object: { etag: made, size }, splice: null, multipart: null, parts: [], reuse: [] })
+  await records.commit(entry, { object: { etag: made, size }, splice: null, multipart: null, parts: [] })
 }
 
 /** Of every part but the last, in bytes. */
 const SMALLEST = 5 * 1024 ** 2
+
+const MOST_ATTEMPTS = 5

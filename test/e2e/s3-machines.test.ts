@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { request, type ClientRequest, type IncomingMessage } from 'node:http'
 import t from 'tap'
@@ -7,10 +8,11 @@ import { ServerProcess } from '../support/server-process.js'
 import { download, sha256 } from '../support/tus-client-bytes.js'
 
 // Two server processes and one bucket. The client goes to the other server with every request, while the one before still has a body of it in hand.
-// As many uploads as S3_UPLOADS says.
+// As many uploads as S3_UPLOADS says, and others with another S3_SEED.
 
 const MIB = 1024 ** 2
 const UPLOADS = Number(process.env.S3_UPLOADS ?? 24)
+const SEED = Number(process.env.S3_SEED ?? 0)
 const CONTENT = makeBytes(14 * MIB)
 
 interface Answer {
@@ -55,7 +57,7 @@ t.test('a client that moves between two machines with every request, while the o
   const note = ({ status }: Answer) => { statuses[status] = (statuses[status] ?? 0) + 1 }
 
   const upload = async (index: number) => {
-    const random = createRandom(index)
+    const random = createRandom(index + SEED * 1000)
     const content = CONTENT.subarray(0, index % 4 === 0 ? MIB + random(13 * MIB) : random(300_000))
     let turn = index
     const turnUrl = (path: string) => `http://127.0.0.1:${machines[turn++ % 2]!.port}${path}`
@@ -77,7 +79,7 @@ t.test('a client that moves between two machines with every request, while the o
       else await answer
       const found = await ask(turnUrl(path), 'HEAD')
       if (found.status !== 200) {
-        t.equal(found.status, 423)
+        assert.equal(found.status, 423, `HEAD of upload ${index}, ${path}`)
         continue
       }
       const now = Number(found.headers['upload-offset'])

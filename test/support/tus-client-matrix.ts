@@ -149,7 +149,8 @@ async function uploadStalled (t: Test, library: Library): Promise<void> {
 
   t.equal(proxy.cuts.stall, 20)
   const slowest = Math.max(...journal.heads)
-  t.ok(slowest < 1000, `the slowest HEAD took ${Math.round(slowest)} ms`)
+  // One that had to wait for the stalled body would take as long as that may stall.
+  t.ok(slowest < 8000, `the slowest HEAD took ${Math.round(slowest)} ms`)
   await checkUpload(t, server, journal, { size, hash })
   // The dead connections are still open at their other end: the server has to let go by itself.
   t.ok(await eventually(() => server.countConnections() <= proxy.connections - 20, 10_000), `${server.countConnections()} connections are left`)

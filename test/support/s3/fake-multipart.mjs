@@ -10,8 +10,8 @@ export class Multiparts {
   /** What was completed answers a second time, as AWS does. */
   #completed = new Map()
 
-  create (key, headers) {
-    const id = randomBytes(16).toString('hex')
+  create (key, headers, flavour) {
+    const id = (flavour === 'ceph' ? '2~' : '') + randomBytes(16).toString('hex')
     this.#uploads.set(id, { id, key, headers, parts: new Map(), createdAt: new Date() })
     return id
   }
@@ -29,8 +29,9 @@ export class Multiparts {
 
   putPart (key, id, number, bytes, sums = {}) {
     if (!Number.isInteger(number) || number < 1 || number > 10_000) throw new S3Error(400, 'InvalidArgument', 'Part number must be an integer between 1 and 10000, inclusive')
-    const part = { number, bytes, sums, etag: `"${md5(bytes)}"`, modifiedAt: new Date() }
-    this.get(key, id).parts.set(number, part)
+    const { parts } = this.get(key, id)
+    const part = { number, bytes, sums, etag: `"${md5(bytes)}"`, modifiedAt: new Date(), again: parts.has(number) }
+    parts.set(number, part)
     return part
   }
 
@@ -62,6 +63,12 @@ export class Multiparts {
     if (strict === 'ceph' && named.length !== upload.parts.size) throw new S3Error(400, 'InvalidPart')
     const digest = createHash('md5').update(Buffer.concat(parts.map(({ etag }) => Buffer.from(strip(etag), 'hex')))).digest('hex')
     return { upload, parts, bytes: Buffer.concat(parts.map(({ bytes }) => bytes)), etag: `"${digest}-${parts.length}"` }
+  }
+
+  /** The parts that Ceph can't find again: it takes the second of two of one size for the neighbour of the first, if the first of all was sent twice. */
+  findHoles (parts) {
+    const isHole = (part, before) => before && !part.again && !before.again && part.bytes.length === before.bytes.length && part.number !== before.number + 1
+    return parts.map((part, index) => parts[0].again && Boolean(isHole(part, parts[index - 1])))
   }
 
   finish ({ upload, etag }) {

@@ -34,8 +34,8 @@ export class Objects {
     if (strip(match) !== strip(object.etag)) throw new S3Error(412, 'PreconditionFailed')
   }
 
-  put (key, bytes, headers, { etag = `"${md5(bytes)}"`, sums = {}, parts = null } = {}) {
-    const object = { bytes, etag, sums, parts, headers, modifiedAt: new Date() }
+  put (key, bytes, headers, { etag = `"${md5(bytes)}"`, sums = {}, parts = null, holes = [] } = {}) {
+    const object = { bytes, etag, sums, parts, holes, headers, modifiedAt: new Date() }
     this.#objects.set(key, object)
     return object
   }
@@ -55,6 +55,11 @@ export function checkRead ({ etag }, headers) {
   const { 'if-match': match, 'if-none-match': none } = headers
   if (match !== undefined && strip(match) !== strip(etag)) throw new S3Error(412, 'PreconditionFailed')
   if (none !== undefined && strip(none) === strip(etag)) throw new S3Error(304, 'NotModified')
+}
+
+/** @throws S3Error where the server can't find these bytes */
+export function checkHoles ({ holes }, [start, end]) {
+  if (holes.some(([from, to]) => from <= end && start <= to)) throw new S3Error(404, 'NoSuchKey')
 }
 
 /** The first and the last byte that a `Range` names, or `null` for the whole. */

@@ -8,7 +8,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
-import { checkRead, getKeptHeaders, Objects, parseRange } from './fake-objects.mjs'
+import { checkHoles, checkRead, getKeptHeaders, Objects, parseRange } from './fake-objects.mjs'
 import { listObjects, listParts, listUploads } from './fake-lists.mjs'
 import { Multiparts } from './fake-multipart.mjs'
 import { checkSignature, readBody, readTag, readTags, S3Error, toXml } from './fake-protocol.mjs'
@@ -99,6 +99,7 @@ function getObject ({ method, bucket: { objects }, headers, query, key }) {
   const part = object.parts?.[Number(query.get('partNumber')) - 1]
   const range = part ?? parseRange(headers.range, object.bytes.length)
   const bytes = range ? object.bytes.subarray(range[0], range[1] + 1) : object.bytes
+  if (method === 'GET') checkHoles(object, range ?? [0, Infinity])
   const wanted = Object.fromEntries([...query].flatMap(([name, value]) => name.startsWith('response-') ? [[name.slice(9), value]] : []))
   return {
     status: range && method === 'GET' ? 206 : 200,
@@ -139,7 +140,7 @@ function answerMultipart (call) {
   const id = query.get('uploadId')
   switch (method) {
     case 'POST':
-      if (query.has('uploads')) return { xml: { InitiateMultipartUploadResult: { Bucket: call.name, Key: key, UploadId: multiparts.create(key, getKeptHeaders(headers)) } } }
+      if (query.has('uploads')) return { xml: { InitiateMultipartUploadResult: { Bucket: call.name, Key: key, UploadId: multiparts.create(key, getKeptHeaders(headers), call.flavour) } } }
       return complete(call, id)
     case 'PUT': {
       const number = Number(query.get('partNumber'))
@@ -158,9 +159,11 @@ function answerMultipart (call) {
 }
 
 function copyPart (call, id, number) {
-  const { bytes } = findSource(call)
+  const source = findSource(call)
+  const { bytes } = source
   const match = /^bytes=(\d+)-(\d+)$/.exec(call.headers['x-amz-copy-source-range'] ?? `bytes=0-${bytes.length - 1}`)
   if (!match || Number(match[2]) >= bytes.length) throw new S3Error(416, 'InvalidRange')
+  checkHoles(source, [Number(match[1]), Number(match[2])])
   const { etag, modifiedAt } = call.bucket.multiparts.putPart(call.key, id, number, bytes.subarray(Number(match[1]), Number(match[2]) + 1))
   return { xml: { CopyPartResult: { ETag: etag, LastModified: modifiedAt.toISOString() } } }
 }
@@ -173,7 +176,8 @@ function complete ({ bucket: { objects, multiparts }, headers, key, body, flavou
   objects.checkWrite(key, headers)
   let at = 0
   const parts = made.parts.map(({ bytes }) => [at, (at += bytes.length) - 1])
-  objects.put(key, made.bytes, made.upload.headers, { etag: made.etag, parts })
+  const holes = flavour === 'ceph' ? multiparts.findHoles(made.parts).flatMap((isHole, index) => isHole ? [parts[index]] : []) : []
+  objects.put(key, made.bytes, made.upload.headers, { etag: made.etag, parts, holes })
   multiparts.finish(made)
   return { xml: { CompleteMultipartUploadResult: { Key: key, ETag: made.etag } } }
 }

@@ -12,6 +12,8 @@ export interface Call {
   /** Without the bucket. */
   readonly key: string
   readonly method: string
+  /** Of a part. */
+  readonly part: string | null
   /** Of the body, in bytes, as announced. */
   readonly size: number
 }
@@ -23,6 +25,8 @@ export interface Call {
 export interface Fault {
   readonly when: 'before' | 'after'
   readonly what: number | 'reset' | 'silence'
+  /** Of the error, where `what` is a status. */
+  readonly code?: string
   /** Called at that point. */
   readonly meanwhile?: () => void
 }
@@ -94,7 +98,7 @@ export class S3Proxy {
     answer.pipe(response)
   }
 
-  async #fail ({ what, meanwhile }: Fault, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #fail ({ what, code = what === 503 ? 'SlowDown' : 'InternalError', meanwhile }: Fault, request: IncomingMessage, response: ServerResponse): Promise<void> {
     meanwhile?.()
     if (what === 'reset') {
       request.socket.resetAndDestroy()
@@ -103,7 +107,6 @@ export class S3Proxy {
     request.resume()
     if (what === 'silence') return
     if (!request.complete) await once(request, 'end')
-    const code = what === 503 ? 'SlowDown' : 'InternalError'
     response.writeHead(what, { 'content-type': 'application/xml' }).end(`<Error><Code>${code}</Code><Message>A test says so</Message></Error>`)
   }
 }
@@ -112,7 +115,7 @@ function describe ({ url, method, headers }: IncomingMessage): Omit<Call, 'numbe
   const { pathname, searchParams } = new URL(url!, 'http://localhost')
   const key = decodeURIComponent(pathname.split('/').slice(2).join('/'))
   const size = Number(headers['x-amz-decoded-content-length'] ?? headers['content-length'] ?? 0)
-  return { operation: getOperation(method!, key, searchParams, headers), key, method: method!, size }
+  return { operation: getOperation(method!, key, searchParams, headers), key, method: method!, part: searchParams.get('partNumber'), size }
 }
 
 function getOperation (method: string, key: string, query: URLSearchParams, headers: IncomingMessage['headers']): string {
