@@ -95,3 +95,31 @@ t.test('a client that moves between two machines with every request, while the o
   t.strictSame(Object.keys(statuses).filter(status => Number(status) >= 500), [], JSON.stringify(statuses))
   t.comment(JSON.stringify(statuses))
 })
+
+t.test('so it is for the workers of one command, one of which is killed', { timeout: 120_000 }, async t => {
+  const server = await getServer(t)
+  Object.assign(process.env, { AWS_ACCESS_KEY_ID: server.accessKeyId, AWS_SECRET_ACCESS_KEY: server.secretAccessKey })
+  const bucket = await createBucket(createClient(t, server))
+  const machine = await ServerProcess.start(t, { flags: ['--s3-bucket', bucket, '--s3-endpoint', server.endpoint, '--s3-part-size', '5MiB', '--workers', '2'] })
+  const uploads = await Promise.all([0, 1, 2, 3].map(async () => {
+    const created = await ask(`http://127.0.0.1:${machine.port}/files`, 'POST', { 'upload-length': String(CONTENT.length) })
+    return { url: `http://127.0.0.1:${machine.port}${new URL(created.headers.location!).pathname}`, offset: 0 }
+  }))
+  for (let end = 2 * MIB; end <= CONTENT.length; end += 2 * MIB) {
+    if (end === 6 * MIB) process.kill(machine.getWorkers()[0]!, 'SIGKILL')
+    await Promise.all(uploads.map(async upload => {
+      for (let tries = 0; upload.offset < end; tries++) {
+        assert.ok(tries < 50, `an upload stays at ${upload.offset}`)
+        const bytes = CONTENT.subarray(upload.offset, end)
+        const { request, answer } = send(upload.url, 'PATCH', { ...BYTES, 'upload-offset': String(upload.offset), 'content-length': String(bytes.length) })
+        request.end(bytes)
+        const found = await answer ?? await ask(upload.url, 'HEAD').catch(() => null)
+        const now = Number(found?.headers['upload-offset'] ?? upload.offset)
+        assert.ok(now >= upload.offset, `${upload.offset} bytes were there, and ${now} are left`)
+        upload.offset = now
+        if (now < end) await sleep(100)
+      }
+    }))
+  }
+  for (const { url } of uploads) t.strictSame(await download(url), { size: CONTENT.length, sha256: sha256(CONTENT) })
+})
