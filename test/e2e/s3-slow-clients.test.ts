@@ -67,7 +67,7 @@ async function goOn ({ port }: ServerProcess, { path, connection }: Stalled, byt
     await connection.write(bytes.subarray(SENT))
     return (await connection.response())?.status
   }
-  const offset = await askOffset(port, path)
+  const offset = await askOffset(port, path) ?? 0
   const next = await RawConnection.open(port)
   await next.patch(path, offset, SIZE - offset).write(bytes.subarray(offset))
   const response = await next.response()
