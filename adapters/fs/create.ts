@@ -14,17 +14,18 @@ export async function create (store: Store, upload: NewUpload): Promise<void> {
   store.creating.add(id)
   try {
     await store.directory.check()
-    if (!await createOnce(store, upload)) throw new UploadExists('There is an upload of that id')
+    const record = { upload, marked: false, hold: null, finished: false, processed: false }
+    if (!await write(store, record) && !await writeAgain(store, record)) throw new UploadExists('There is an upload of that id')
   } finally {
     store.creating.delete(id)
   }
 }
 
-async function createOnce (store: Store, upload: NewUpload): Promise<boolean> {
-  const record = { upload, marked: false, hold: null, finished: false, processed: false }
-  if (await write(store, record)) return true
-  if (await store.uploads.load(upload.id) !== null) return false
-  await clear(store, upload.id)
+/** False if what was in the way is an upload; remains make room. */
+async function writeAgain (store: Store, record: UploadRecord): Promise<boolean> {
+  const { id } = record.upload
+  if (await store.uploads.load(id) !== null) return false
+  await clear(store, id)
   return write(store, record)
 }
 

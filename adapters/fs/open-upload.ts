@@ -14,11 +14,13 @@ export interface OpenUpload {
   appending: boolean
   /** Where the file has to be cut before anything of it is counted: a cut that failed when it was due. */
   cutAt: Cut | null
-  /** Opened when first needed. */
-  file: Promise<number> | null
+  /** Its descriptor, opened when first needed. */
+  file: Promise<number> | number | null
   users: number
   dropped: boolean
   usedAt: number
+  /** The turn of the event loop in which the holder of the lock looked at it, or made it: then it has changed for nobody. */
+  vouchedIn: number
 }
 
 interface Cut {
@@ -37,10 +39,11 @@ export function createEntry (record: UploadRecord, stamp: string, fd: number | n
     modifiedAt: record.upload.createdAt,
     appending: false,
     cutAt: null,
-    file: fd === null ? null : Promise.resolve(fd),
+    file: fd,
     users: 0,
     dropped: false,
-    usedAt: Date.now()
+    usedAt: Date.now(),
+    vouchedIn: -1
   }
 }
 
