@@ -38,7 +38,7 @@ async function write (store: Store, record: UploadRecord): Promise<boolean> {
   try {
     stamp = await writeRecord(store, record)
     if (stamp !== null) await directory.sync()
-    if (stamp !== null) await uploads.add(record, stamp, fd)
+    if (stamp !== null) uploads.add(record, stamp, fd)
   } catch (error) {
     await files.release(fd)
     await files.discard(paths.record(record.upload.id))

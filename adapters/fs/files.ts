@@ -87,7 +87,7 @@ export class Files {
   }
 
   /** Writes a small text to the start of an open file. */
-  writeText (fd: number, text: string): Promise<void> {
+  writeText (fd: number, text: string): Promise<void> | void {
     const bytes = Buffer.from(text)
     return this.write(fd, [bytes], bytes.length, 0)
   }
@@ -113,14 +113,22 @@ export class Files {
   }
 
   /** Writes all of the buffers, one behind the other, from byte `position` on. */
-  async write (fd: number, buffers: readonly Uint8Array[], size: number, position: number): Promise<void> {
-    const quick = size <= SMALL && this.#metadata.isQuick
+  write (fd: number, buffers: readonly Uint8Array[], size: number, position: number): Promise<void> | void {
+    const written = this.#writeSome(fd, buffers, size, position)
+    if (written !== size) return this.#writeRest(written, fd, buffers, size, position)
+  }
+
+  async #writeRest (first: number | Promise<number>, fd: number, buffers: readonly Uint8Array[], size: number, position: number): Promise<void> {
     let rest = buffers
-    for (let done = 0; done < size;) {
-      const written = await this.#call(quick, this.#metadata, () => fs.writevSync(fd, rest, position + done), () => writev(fd, rest, position + done))
-      done += written
-      if (done < size) rest = skip(rest, written)
+    for (let written = await first, left = size - written, end = position + written; left > 0; left -= written, end += written) {
+      rest = skip(rest, written)
+      written = await this.#writeSome(fd, rest, left, end)
     }
+  }
+
+  #writeSome (fd: number, buffers: readonly Uint8Array[], size: number, position: number): number | Promise<number> {
+    const quick = size <= SMALL && this.#metadata.isQuick
+    return this.#call(quick, this.#metadata, () => fs.writevSync(fd, buffers, position), () => writev(fd, buffers, position))
   }
 
   /** Makes the bytes and the length of an open file durable, if that is asked for. */

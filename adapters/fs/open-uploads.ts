@@ -104,8 +104,9 @@ export class OpenUploads {
   }
 
   /** Takes in an upload that was just created, the stamp of its record, and the descriptor of its bytes. */
-  async add (record: UploadRecord, stamp: string, fd: number): Promise<void> {
-    if (this.#entries.has(record.upload.id)) await this.drop(record.upload.id)
+  add (record: UploadRecord, stamp: string, fd: number): void {
+    // Of one that was removed by another process.
+    this.drop(record.upload.id)?.catch(ignore)
     this.vouch(this.#put(createEntry(record, stamp, fd)))
   }
 
@@ -246,7 +247,7 @@ export class OpenUploads {
   #evict (): void {
     for (const [id, entry] of this.#entries) {
       if (!isUnused(entry)) continue
-      void this.drop(id)
+      this.drop(id)?.catch(ignore)
       return
     }
   }

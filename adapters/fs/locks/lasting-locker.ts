@@ -30,10 +30,10 @@ export class LastingLocker implements Locker {
     return new LastingLocker(path, directory, files, turn, await DirectoryLocker.open(path, files))
   }
 
-  async withLock<Result> (id: string, timeout: number, work: (wanted: Wanted) => Promise<Result>): Promise<Result> {
+  withLock<Result> (id: string, timeout: number, work: (wanted: Wanted) => Promise<Result>): Promise<Result> {
     // One look serves all requests of a turn.
-    if (this.#registeredIn !== this.#turn.current) await this.#lookAgain()
-    return await this.#current.withLock(id, timeout, work)
+    if (this.#registeredIn === this.#turn.current) return this.#current.withLock(id, timeout, work)
+    return this.#lookAgain().then(() => this.#current.withLock(id, timeout, work))
   }
 
   async #lookAgain (): Promise<void> {
