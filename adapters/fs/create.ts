@@ -1,6 +1,6 @@
 import { UploadExists } from '../../lib/storage.js'
 import type { NewUpload } from '../../lib/upload.js'
-import { getStamp } from './open-upload.js'
+import { getStamp, type Stamp } from './open-upload.js'
 import { serializeRecord, type UploadRecord } from './record.js'
 import type { Store } from './store.js'
 
@@ -34,7 +34,7 @@ async function write (store: Store, record: UploadRecord): Promise<boolean> {
   const { files, paths, uploads, directory } = store
   const fd = await files.create(paths.data(record.upload.id))
   if (fd === null) return false
-  let stamp: string | null
+  let stamp: Stamp | null
   try {
     stamp = await writeRecord(store, record)
     if (stamp !== null) await directory.sync()
@@ -52,7 +52,7 @@ async function write (store: Store, record: UploadRecord): Promise<boolean> {
 }
 
 /** Its stamp; `null` if there is one already. */
-async function writeRecord ({ files, paths }: Store, record: UploadRecord): Promise<string | null> {
+async function writeRecord ({ files, paths }: Store, record: UploadRecord): Promise<Stamp | null> {
   const fd = await files.create(paths.record(record.upload.id))
   if (fd === null) return null
   try {

@@ -6,7 +6,7 @@ export interface OpenUpload {
   readonly id: string
   record: UploadRecord
   /** Tells whether the record has been replaced since, by this or by another process. */
-  stamp: string
+  stamp: Stamp
   /** Bytes known to be durable. */
   durable: number
   modifiedAt: Date
@@ -30,7 +30,7 @@ interface Cut {
   readonly writtenAt: number | null
 }
 
-export function createEntry (record: UploadRecord, stamp: string, fd: number | null): OpenUpload {
+export function createEntry (record: UploadRecord, stamp: Stamp, fd: number | null): OpenUpload {
   return {
     id: record.upload.id,
     record,
@@ -53,6 +53,12 @@ export function getEnd ({ record }: OpenUpload, { size }: Stats): number {
 }
 
 /** What distinguishes a file from the one that a rename puts in its place. */
-export function getStamp ({ ino, mtimeMs, size }: Stats): string {
-  return `${ino} ${mtimeMs} ${size}`
+export type Stamp = Pick<Stats, 'ino' | 'mtimeMs' | 'size'>
+
+export function getStamp ({ ino, mtimeMs, size }: Stats): Stamp {
+  return { ino, mtimeMs, size }
+}
+
+export function hasStamp ({ ino, mtimeMs, size }: Stats, stamp: Stamp): boolean {
+  return ino === stamp.ino && mtimeMs === stamp.mtimeMs && size === stamp.size
 }

@@ -4,7 +4,7 @@ import type { Directory } from './directory.js'
 import { ignore, isReadOnly, nullIfMissing } from './failure.js'
 import type { Files } from './files.js'
 import { Memory } from './memory.js'
-import { createEntry, getEnd, getStamp, type OpenUpload } from './open-upload.js'
+import { createEntry, getEnd, getStamp, hasStamp, type OpenUpload, type Stamp } from './open-upload.js'
 import type { Paths } from './paths.js'
 import { parseRecord, toUpload, type UploadRecord } from './record.js'
 import type { Turn } from './turn.js'
@@ -104,7 +104,7 @@ export class OpenUploads {
   }
 
   /** Takes in an upload that was just created, the stamp of its record, and the descriptor of its bytes. */
-  add (record: UploadRecord, stamp: string, fd: number): void {
+  add (record: UploadRecord, stamp: Stamp, fd: number): void {
     // Of one that was removed by another process.
     this.drop(record.upload.id)?.catch(ignore)
     this.vouch(this.#put(createEntry(record, stamp, fd)))
@@ -136,7 +136,8 @@ export class OpenUploads {
     const entry = this.#entries.get(id)
     if (!entry) return
     this.#entries.delete(id)
-    this.#memory.add(entry)
+    // Without syncs, the length of the file tells as much.
+    if (this.#files.durability === 'fsync') this.#memory.add(entry)
     entry.dropped = true
     return this.#closeIfUnused(entry)
   }
@@ -156,10 +157,10 @@ export class OpenUploads {
 
   #getKnown (id: string, recordStat: Stats): OpenUpload | null {
     const known = this.#entries.get(id)
-    return known?.stamp === getStamp(recordStat) ? known : null
+    return known && hasStamp(recordStat, known.stamp) ? known : null
   }
 
-  async #get (id: string, stamp: string): Promise<OpenUpload | null> {
+  async #get (id: string, stamp: Stamp): Promise<OpenUpload | null> {
     const known = this.#entries.get(id)
     // What is known of a file that is not open need not be true of this one: the upload may have been removed, and created anew.
     if (known && known.file === null && known.users === 0 && known.cutAt === null) await this.drop(id)
