@@ -1,5 +1,6 @@
 import type { Stats } from 'node:fs'
 import type { Upload } from '../../lib/upload.js'
+import { Descriptors } from './descriptors.js'
 import type { Directory } from './directory.js'
 import { ignore, isReadOnly, nullIfMissing } from './failure.js'
 import type { Files } from './files.js'
@@ -19,6 +20,7 @@ export class OpenUploads {
   readonly #paths: Paths
   readonly #directory: Directory
   readonly #turn: Turn
+  readonly #descriptors: Descriptors
   readonly #entries = new Map<string, OpenUpload>()
   readonly #memory = new Memory()
   #timer: NodeJS.Timeout | null = null
@@ -28,6 +30,7 @@ export class OpenUploads {
     this.#paths = paths
     this.#directory = directory
     this.#turn = turn
+    this.#descriptors = new Descriptors(files, paths)
     files.onExhausted = () => this.#closeUnused(Infinity)
   }
 
@@ -120,15 +123,8 @@ export class OpenUploads {
   }
 
   /** Runs `work` with a descriptor of the bytes, open for reading and writing. */
-  async use<Result> (entry: OpenUpload, work: (fd: number) => Result | Promise<Result>): Promise<Result> {
-    entry.users++
-    try {
-      return await work(await this.#openFile(entry))
-    } finally {
-      entry.users--
-      entry.usedAt = Date.now()
-      if (entry.dropped) await this.#closeIfUnused(entry)
-    }
+  use<Result> (entry: OpenUpload, work: (fd: number) => Result | Promise<Result>): Promise<Result> {
+    return this.#descriptors.use(entry, work)
   }
 
   /** Forgets an upload and closes its file, at once or when its last user is done. */
@@ -139,7 +135,7 @@ export class OpenUploads {
     // Without syncs, the length of the file tells as much.
     if (this.#files.durability === 'fsync') this.#memory.add(entry)
     entry.dropped = true
-    return this.#closeIfUnused(entry)
+    if (entry.users === 0) return this.#descriptors.close(entry)
   }
 
   async close (): Promise<void> {
@@ -221,25 +217,6 @@ export class OpenUploads {
     }
   }
 
-  #openFile (entry: OpenUpload): Promise<number> | number {
-    if (entry.file !== null) return entry.file
-    const file = this.#files.open(this.#paths.data(entry.id))
-    entry.file = file
-    if (file instanceof Promise) file.catch(() => { entry.file = null })
-    return file
-  }
-
-  #closeIfUnused (entry: OpenUpload): Promise<void> | void {
-    if (entry.users === 0) return this.#close(entry)
-  }
-
-  #close (entry: OpenUpload): Promise<void> | void {
-    const { file } = entry
-    entry.file = null
-    if (file instanceof Promise) return file.then(fd => this.#files.release(fd), ignore)
-    if (file !== null) return this.#files.release(file)
-  }
-
   async #forget (id: string): Promise<null> {
     await this.drop(id)
     return null
@@ -256,7 +233,7 @@ export class OpenUploads {
   /** Closes the files that nobody has used since `limit`. What is known of the uploads stays. */
   async #closeUnused (limit: number): Promise<boolean> {
     const unused = [...this.#entries.values()].filter(({ file, users, usedAt }) => file !== null && users === 0 && usedAt < limit)
-    await Promise.all(unused.map(entry => this.#close(entry)))
+    await Promise.all(unused.map(entry => this.#descriptors.close(entry)))
     return unused.length > 0
   }
 }
