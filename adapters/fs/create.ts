@@ -13,7 +13,7 @@ export async function create (store: Store, upload: NewUpload): Promise<void> {
   if (store.creating.has(id)) throw new UploadExists('An upload of that id is being created')
   store.creating.add(id)
   try {
-    await store.directory.check()
+    await store.directory.checkBefore()
     const record = { upload, marked: false, hold: null, finished: false, processed: false }
     if (!await write(store, record) && !await writeAgain(store, record)) throw new UploadExists('There is an upload of that id')
   } finally {

@@ -38,15 +38,19 @@ export class Directory {
 
   /**
    * Makes sure that this is the directory that was opened, and not the empty place where its device is mounted: an upload must not seem to be
-   * missing, nor be written to the wrong device. One that was removed for good may have a successor. One look serves a turn of the event loop.
+   * missing, nor be written to the wrong device. One that was removed for good may have a successor.
    *
    * @throws StorageUnavailable
    */
   check (): Promise<void> | void {
     const turn = this.#turn.current
-    if (this.#checkedIn === turn) return
     const found = this.#files.stat(this.#path)
     return found instanceof Promise ? found.then(stats => this.#judge(stats, turn)) : this.#judge(found, turn)
+  }
+
+  /** As {@link check}, before something is created: one look serves a turn of the event loop. Who has missed a file has to look behind that. */
+  checkBefore (): Promise<void> | void {
+    if (this.#checkedIn !== this.#turn.current) return this.check()
   }
 
   #judge (found: fs.Stats | null, turn: number): Promise<void> | void {
