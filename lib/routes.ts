@@ -43,8 +43,9 @@ export function registerRoutes (scope: FastifyInstance, context: Context): void 
   // Bodies are read by the operations, raw: no parser of the application may touch them.
   scope.removeAllContentTypeParsers()
   scope.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+  const headers = Object.entries(selectProtocol().headers)
   scope.addHook('onSend', (request, reply, payload, done) => {
-    for (const [name, value] of Object.entries(selectProtocol().headers)) if (!reply.hasHeader(name)) reply.header(name, value)
+    for (const [name, value] of headers) if (!reply.hasHeader(name)) reply.header(name, value)
     closeAfterUnreadBody(request, reply, () => done(null, payload))
   })
 

@@ -19,14 +19,16 @@ import { isInterruption, receive } from './receive.js'
  */
 export async function append (context: Context, id: string, command: AppendCommand, exchange: Exchange): Promise<Completion> {
   await checkAccess(context, id, 'append', exchange)
-  return context.admission.admit(exchange.request, command, () => appendInTurn(context, id, command, exchange)).catch(async error => {
+  try {
+    return await context.admission.admit(exchange.request, command, () => appendInTurn(context, id, command, exchange))
+  } catch (error) {
     // "in every PATCH response if the upload is going to expire" (EX-2): in that of one that never got hold of it, too.
     if (error instanceof LockTimeout || isTurnedAway(error)) exchange.see(await find(context, id))
     throw error
-  })
+  }
 }
 
-async function appendInTurn (context: Context, id: string, command: AppendCommand, exchange: Exchange): Promise<Completion> {
+function appendInTurn (context: Context, id: string, command: AppendCommand, exchange: Exchange): Promise<Completion> {
   return context.locker.withLock(id, context.options.lockTimeout, async wanted => {
     const found = await findFor(context, id, exchange, { appendAt: command.offset })
     check(context, found, command, exchange)
@@ -59,7 +61,7 @@ function checkNewLength (upload: Upload, length: number): void {
  * The length is set before the bytes come, so that a crash never leaves all of them without it; it is taken back where the body is refused: then nothing
  * has changed (CD-6). Bytes that stay keep their length.
  */
-async function receiveWithLength (context: Context, upload: Upload, command: AppendCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
+function receiveWithLength (context: Context, upload: Upload, command: AppendCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
   const { length } = command
   if (length === null || upload.length !== null) return receive(context, upload, command, exchange, wanted)
   if (length === upload.offset) return receiveNothing(context, upload, length, command, exchange, wanted)

@@ -1,7 +1,7 @@
 import type { Context } from '../context.js'
 import type { FinishDecision, HookRequest } from '../hooks.js'
 import type { Log } from '../log.js'
-import { isFull, type NewUpload, type Upload } from '../upload.js'
+import { changeState, isFull, type NewUpload, type Upload } from '../upload.js'
 
 /** An upload after an operation, and what the application adds to the response. */
 export interface Completion {
@@ -24,11 +24,13 @@ export interface Cause {
 export async function completeIfDue (context: Context, upload: Upload, cause: Cause): Promise<Completion> {
   if (upload.complete) return finishIfDue(context, upload, cause)
   if (!isFull(upload)) return { upload, decision: {} }
-  const decisions = upload.partial ? [] : await context.hooks.runPre('preFinish', cause.log, cause.request, upload)
+  const asked = !upload.partial && context.hooks.has('preFinish')
+  const decisions = asked ? await context.hooks.runPre('preFinish', cause.log, cause.request, upload) : []
   await context.storage.complete(upload.id)
-  const { upload: complete } = await finishIfDue(context, { ...upload, complete: true }, cause)
+  const complete = changeState(upload, { complete: true })
+  const { upload: finished } = isUnfinished(complete) ? await finishIfDue(context, complete, cause) : { upload: complete }
   context.arrivals.notify()
-  return { upload: complete, decision: mergeDecisions(decisions) }
+  return { upload: finished, decision: mergeDecisions(decisions) }
 }
 
 /**
@@ -45,7 +47,7 @@ export async function finishIfDue (context: Context, upload: Upload, cause: Caus
   unmarked.add(key)
   await context.storage.update(upload.id, () => ({ finished: true }))
   unmarked.delete(key)
-  return { upload: { ...upload, finished: true }, decision: {} }
+  return { upload: changeState(upload, { finished: true }), decision: {} }
 }
 
 /** Whether a complete upload waits for its `postFinish` hooks: it was created when the application had finish hooks. */
@@ -62,10 +64,10 @@ export function chooseCompletion ({ hooks }: Context, { partial }: Pick<Upload, 
 }
 
 /** An upload that was created before the application had finish hooks must not complete around them. */
-export async function respectHooks (context: Context, upload: Upload): Promise<Upload> {
+export function respectHooks (context: Context, upload: Upload): Promise<Upload> | Upload {
   const completes = chooseCompletion(context, upload)
   if (upload.complete || upload.completes === completes || completes === 'at-length') return upload
-  return await context.storage.update(upload.id, () => ({ completes })) ?? upload
+  return context.storage.update(upload.id, () => ({ completes })).then(changed => changed ?? upload)
 }
 
 /** The last hook that says something wins. */
