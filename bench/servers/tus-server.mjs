@@ -12,6 +12,7 @@ import { getVersion, listenOnFreePort } from './node.mjs'
 export default {
   name: 'tus-server',
   title: '@tus/server on http',
+  does: ['whole', 'patches', 'creation', 'head'],
   versions: () => ({ '@tus/server': getVersion('@tus/server'), '@tus/file-store': getVersion('@tus/file-store') }),
   async listen (directory) {
     const tus = new Server({ path: '/files', datastore: new FileStore({ directory }) })
