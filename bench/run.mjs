@@ -19,7 +19,7 @@ try {
 
 async function run (flags) {
   if (flags.help) return process.stdout.write(usage)
-  const chosen = select('workload', workloads, flags.workload)
+  const chosen = select('workload', workloads, flags.workload).map(workload => flags.quick ? shrink(workload) : workload)
   const tools = prepare()
   const contestants = select('contestant', await loadContestants(), flags.contestant)
   const results = flags.from ? readResults(flags.from) : await measureAll(flags, chosen, contestants, tools)
@@ -31,7 +31,7 @@ async function run (flags) {
 
 async function measureAll (flags, chosen, contestants, tools) {
   const present = contestants.filter(contestant => isPresent(contestant, flags.contestant !== undefined))
-  const samples = await collect(flags.quick ? chosen.map(shrink) : chosen, { ...flags, contestants: present, nodeOptions: flags['node-option'], tools })
+  const samples = await collect(chosen, { ...flags, contestants: present, nodeOptions: flags['node-option'], tools })
   return { machine: describeMachine(), versions: getVersions(present), rounds: flags.rounds, quick: flags.quick, samples }
 }
 
@@ -44,7 +44,7 @@ function isPresent ({ name, getLack }, asked) {
 }
 
 function shrink (workload) {
-  return { ...workload, ...workload.quick }
+  return { ...workload, title: `${workload.title}, shrunk`, ...workload.quick }
 }
 
 function getVersions (contestants) {

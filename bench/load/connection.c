@@ -36,6 +36,7 @@ void open_connections(void) {
   connections = calloc((size_t) connection_count, sizeof *connections);
   if (epoll_fd < 0 || connections == NULL) fail("out of resources: %s", strerror(errno));
   for (int i = 0; i < connection_count; i++) {
+    connections[i].index = i;
     open_connection(&connections[i]);
     connections[i].probes = connections[i].idle = i == settings.connections;
   }

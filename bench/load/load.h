@@ -53,6 +53,7 @@ struct answer {
 
 struct connection {
   int fd;
+  int index;
   int64_t number;
   int64_t offset;
   char location[MOST_PATH];

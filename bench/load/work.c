@@ -11,8 +11,9 @@ double deadline;
 static struct { char path[MOST_PATH]; int64_t first; } reported[MOST_REPORTED];
 static double next_probe;
 
+/* A connection stays with one: some servers let nobody else read what is being read. */
 static const char *get_target(const struct connection *c) {
-  return settings.targets[c->number % settings.target_count];
+  return settings.targets[c->index % settings.target_count];
 }
 
 static void begin_post(struct connection *c) {

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { readUploads, sendUploads } from './load.mjs'
 import { startServer } from './server.mjs'
-import { checkServed, checkStored, placeFile } from './stored.mjs'
+import { checkServed, checkStored, placeFiles } from './stored.mjs'
 
 /**
  * One measurement of one contestant.
@@ -62,7 +62,7 @@ async function prepare (workload, contestant, server, round, tools) {
   const warmup = { ...workload, ...workload.warmup }
   const reads = workload.kind === 'get'
   const stored = reads && contestant.does.includes('file')
-    ? placeFile(tools, server, contestant, warmup)
+    ? placeFiles(tools, server, contestant, warmup)
     : (await sendUploads(tools, server, contestant, warmup, workload.warmup)).stored
   if (round === 1) await checkStored(tools, server, contestant, warmup, stored)
   if (round === 1 && reads) await checkServed(tools, server, contestant, warmup, stored)

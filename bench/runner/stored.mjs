@@ -3,18 +3,23 @@ import { copyFileSync, createReadStream, readFileSync, statSync, truncateSync, w
 import { hashSent } from './checksum.mjs'
 
 /**
- * Puts a file where a contestant serves files from, with the bytes of an upload.
+ * Puts files where a contestant serves files from, with the bytes of uploads.
  *
  * @returns {import('./load.mjs').Stored[]}
  */
-export function placeFile ({ data }, server, contestant, { uploadSize }) {
-  const name = `file-${uploadSize}`
-  const file = contestant.stored(server.directory, name)
+export function placeFiles (tools, server, contestant, { uploadSize, uploads }) {
+  return Array.from({ length: uploads }, (_, index) => {
+    const name = `file-${uploadSize}-${index}`
+    placeFile(tools, contestant.stored(server.directory, name), uploadSize)
+    return { path: `${server.url.pathname}${name}`, first: 0 }
+  })
+}
+
+function placeFile ({ data }, file, size) {
   const bytes = readFileSync(data)
   copyFileSync(data, file)
-  for (let size = bytes.length; size < uploadSize; size += bytes.length) writeFileSync(file, bytes, { flag: 'a' })
-  truncateSync(file, uploadSize)
-  return [{ path: `${server.url.pathname}${name}`, first: 0 }]
+  for (let there = bytes.length; there < size; there += bytes.length) writeFileSync(file, bytes, { flag: 'a' })
+  truncateSync(file, size)
 }
 
 /**

@@ -53,6 +53,6 @@ export const others = [
     rate: 64 * KiB,
     warmup: { uploads: 16, uploadSize: KiB, rate: 0 },
     timed: { seconds: 8 },
-    quick: { timed: { seconds: 1 } }
+    quick: { timed: { seconds: 0.3 } }
   }
 ]

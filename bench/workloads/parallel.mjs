@@ -32,7 +32,7 @@ export const parallel = [
     uploadSize: MiB,
     warmup: { uploads: 512 },
     timed: { uploads: 1024 },
-    quick: { uploadSize: 64 * KiB, warmup: { uploads: 64 }, timed: { uploads: 512 } }
+    quick: { uploadSize: 4 * KiB, warmup: { uploads: 8 }, timed: { uploads: 512 } }
   },
   {
     ...parallel64,

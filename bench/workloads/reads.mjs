@@ -21,7 +21,7 @@ export const reads = [
     kind: 'head',
     connections: 8,
     uploadSize: KiB,
-    warmup: { uploads: 16 },
+    warmup: { uploads: 8 },
     timed: { seconds: 2 },
     quick: { timed: { uploads: 64 } }
   },
@@ -34,17 +34,20 @@ export const reads = [
     also: ['file'],
     connections: 8,
     uploadSize: 32 * MiB,
+    warmup: { uploads: 8 },
     timed: { uploads: 32 },
     quick: { uploadSize: MiB, timed: { uploads: 8 } }
   },
   {
     ...download,
     name: 'get-range-1m',
-    title: 'GET of ranges of 1 MiB out of 256 MiB, 8 connections',
+    title: 'GET of ranges of 1 MiB out of 32 MiB, 8 connections',
     needs: 'range',
     also: ['file'],
     connections: 8,
     range: MiB,
+    uploadSize: 32 * MiB,
+    warmup: { uploads: 8 },
     timed: { uploads: 1024 },
     quick: { uploadSize: 8 * MiB, timed: { uploads: 16 } }
   }

@@ -22,5 +22,11 @@ export const small = [
   { ...groupCommit, name: 'group-commit-64', title: 'POST + PATCH of 1 KiB on disk, 64 connections', variant: '64', connections: 64 },
   { ...creation, name: 'creation-1k', title: 'Creation-with-upload of 1 KiB, 8 connections' },
   { ...creation, name: 'creation-64k', title: 'Creation-with-upload of 64 KiB, 8 connections', uploadSize: 64 * KiB },
-  { ...creation, name: 'creation-1m', title: 'Creation-with-upload of 1 MiB, 8 connections', uploadSize: MiB }
+  {
+    ...creation,
+    name: 'creation-1m',
+    title: 'Creation-with-upload of 1 MiB, 8 connections',
+    uploadSize: MiB,
+    quick: { warmup: { uploads: 8 }, timed: { uploads: 16 } }
+  }
 ]
