@@ -57,6 +57,7 @@ function countSyncs (directory, library) {
 
 async function openSink (remove) {
   const child = spawn(process.execPath, [sink], { stdio: ['ignore', 'pipe', 'inherit'] })
+  process.once('exit', () => child.kill())
   const [line] = await once(child.stdout.setEncoding('utf8'), 'data')
   return {
     environment: { S3_ENDPOINT: line.trim(), BENCH_S3_BUCKET: 'bench', AWS_ACCESS_KEY_ID: 'any', AWS_SECRET_ACCESS_KEY: 'any' },

@@ -10,6 +10,10 @@ const script = fileURLToPath(new URL('../servers/start.mjs', import.meta.url))
 const START_LIMIT = 20_000
 const STOP_LIMIT = 5_000
 
+/** Those that have to end when this program does. */
+const running = new Set()
+process.once('exit', () => running.forEach(child => child.kill('SIGTERM')))
+
 /**
  * A contestant in a process of its own, or several.
  *
@@ -67,6 +71,7 @@ async function startProgram (contestant, directory, { environment }) {
 
 /** @param {() => Promise<URL | null>} listening resolves to null if the process ended */
 async function untilStarted (name, child, directory, listening) {
+  running.add(child)
   const timer = setTimeout(() => child.kill('SIGKILL'), START_LIMIT)
   try {
     const url = await listening()
@@ -101,6 +106,7 @@ async function stopServer (child, directory) {
     await once(child, 'exit')
     clearTimeout(timer)
   }
+  running.delete(child)
   rmSync(directory, { recursive: true, force: true })
 }
 
