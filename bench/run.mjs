@@ -26,7 +26,12 @@ async function run (flags) {
   if (flags.json) writeFileSync(flags.json, JSON.stringify(results, null, 1) + '\n')
   const report = formatReport(results, chosen, contestants)
   process.stdout.write(report)
-  if (flags.write) writeResults(results, chosen, contestants)
+  if (flags.write || isWhole(flags)) writeResults(results, chosen, contestants)
+}
+
+/** Whether everything was measured: what would be left out would vanish from the README. */
+function isWhole ({ workload, contestant, quick, from }) {
+  return !quick && [workload, contestant, from].every(flag => flag === undefined)
 }
 
 async function measureAll (flags, chosen, contestants, tools) {

@@ -10,7 +10,7 @@ export const usage = `Usage: node bench/run.mjs [flags]
   --quick             tiny sizes, one round: shows that it works, not how fast
   --json FILE         writes every sample
   --from a,b          measures nothing: reports on samples that --json wrote; later files replace workloads of earlier ones
-  --write             puts the report into bench/README.md, and draws bench/plots
+  --write             puts the report into bench/README.md, and draws bench/plots, as a run of everything does
   --node-option X     for the processes of servers made of Node, such as --cpu-prof; repeatable
 `
 

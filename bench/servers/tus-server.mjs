@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { getVersion, listenOnFreePort } from './node.mjs'
 
 /**
- * @tus/server with its file store on plain `node:http`: what most ratios refer to. Its process does not survive the workloads for GET.
+ * @tus/server with its file store on plain `node:http`: what most ratios refer to. On Node 20 its process does not survive a GET.
  *
  * @type {import('./index.mjs').Contestant}
  */
