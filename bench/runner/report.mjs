@@ -12,6 +12,6 @@ export function formatReport ({ machine, versions, quick, samples }, workloads, 
   const facts = [date, `Node ${node}`, system, processor, formatMemory(memory), ...Object.entries(versions).map(entry => entry.join(' '))]
   const method = quick ? 'A smoke run: these figures say nothing.' : 'Medians of interleaved rounds (lowest–highest). Only durability fsync syncs before it answers.'
   const tables = getTables(workloads, contestants, samples)
-  return [`${facts.join(' · ')}\n`, `${method}\n`, formatTargets(workloads, samples), ...tables.flatMap(table => [formatTable(table), illustrate(table)])]
+  return [`${facts.join(' · ')}\n`, `${method}\n`, formatTargets(workloads, contestants, samples), ...tables.flatMap(table => [formatTable(table), illustrate(table)])]
     .filter(Boolean).join('\n')
 }

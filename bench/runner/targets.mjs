@@ -5,7 +5,8 @@ import { getCost, getRate, getRatios, summarize } from './statistics.mjs'
  *
  * @typedef {object} Target
  * @property {string} workload
- * @property {string} title what is compared, as a sentence about fastify-tus
+ * @property {string} title what is compared
+ * @property {string} [other] the contestant that it is compared with
  * @property {'least' | 'most'} bound
  * @property {number} asked
  * @property {(find: (contestant: string, workload?: string) => object[], workload: object) => number[]} getFigures one of each round; none if something was
@@ -28,7 +29,8 @@ const cost = workload => sample => getCost(workload, sample)
 /** A rate as multiple of that of another contestant. */
 const faster = (workload, asked, other, name = ours) => ({
   workload,
-  title: `throughput${name === unsynced ? ' with durability none' : ''}, to ${other}`,
+  title: `throughput${name === unsynced ? ' with durability none' : ''}`,
+  other,
   bound: 'least',
   asked,
   getFigures: (find, entry) => getRatios(find(name), find(other), rate(entry)),
@@ -52,7 +54,8 @@ export const targets = [
   faster('one-patch', 2.2, peer),
   {
     workload: 'one-patch',
-    title: `processor time per GiB, to ${peer}`,
+    title: 'processor time per GiB',
+    other: peer,
     bound: 'most',
     asked: 0.5,
     getFigures: (find, entry) => getRatios(find(ours), find(peer), cost(entry)),
@@ -99,18 +102,19 @@ function getCoresLeft ({ cores, machineCpu, serverCpu, seconds }) {
 }
 
 /** As Markdown: what was asked, what is reached. Targets of which nothing was measured are left out. */
-export function formatTargets (workloads, samples) {
-  const rows = targets.flatMap(target => formatTarget(target, workloads, samples))
+export function formatTargets (workloads, contestants, samples) {
+  const rows = targets.flatMap(target => formatTarget(target, workloads, contestants, samples))
   if (rows.length === 0) return ''
   return ['### Targets', [['', 'asked', 'reached', ''], ['---', '---:', '---:', '---'], ...rows].map(cells => `| ${cells.join(' | ')} |`).join('\n')].join('\n\n') + '\n'
 }
 
-function formatTarget ({ workload: name, title, bound, asked, getFigures, format }, workloads, samples) {
+function formatTarget ({ workload: name, title, other, bound, asked, getFigures, format }, workloads, contestants, samples) {
   const workload = workloads.find(entry => entry.name === name)
   const find = (contestant, from = name) => samples.filter(sample => sample.workload === from && sample.contestant === contestant)
   const figures = workload ? getFigures(find, workload) : []
   if (figures.length === 0) return []
   const { median } = summarize(figures)
   const reached = bound === 'least' ? median >= asked : median <= asked
-  return [[`${workload.title}: ${title}`, `${bound === 'least' ? '≥' : '≤'} ${format(asked)}`, format(median), reached ? 'yes' : 'no']]
+  const otherTitle = contestants.find(contestant => contestant.name === other)?.title
+  return [[`${workload.title}: ${title}${otherTitle ? `, to ${otherTitle}` : ''}`, `${bound === 'least' ? '≥' : '≤'} ${format(asked)}`, format(median), reached ? 'yes' : 'no']]
 }
