@@ -1,5 +1,5 @@
-const WIDTH = 760
-const LABELS = 250
+const WIDTH = 780
+const LABELS = 270
 const VALUES = 90
 const BAR = 18
 const STEP = 28
