@@ -28,6 +28,8 @@ export async function * measure (workloads, plan, place) {
       if (taken.length === 0) continue
       const server = await startServer(contestant, join(place.directory, contestant.name), { nodeOptions: plan.nodeOptions, environment: place.environment })
       try {
+        // Else whoever comes first in a group would be measured while the code is still being compiled.
+        if (taken[0].group && !plan.quick) await measureOnce(taken[0], contestant, server, round, plan, place)
         for (const workload of taken) yield await measureOnce(workload, contestant, server, round, plan, place)
       } finally {
         await server.stop()
