@@ -27,7 +27,7 @@ const shapes = [
     unit: 'uploads/s',
     connections: 8,
     uploadSize: KiB,
-    warmup: { seconds: 1 },
+    warmup: { uploads: 500 },
     timed: { seconds: 3 },
     quick: { warmup: { uploads: 16 }, timed: { uploads: 32 } }
   }

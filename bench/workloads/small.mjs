@@ -5,14 +5,15 @@ const pair = {
   needs: 'patches',
   connections: 8,
   uploadSize: KiB,
-  warmup: { seconds: 1 },
+  // So many that the code is compiled, however slow the machine is.
+  warmup: { uploads: 1500 },
   timed: { seconds: 2 },
   quick: { warmup: { uploads: 32 }, timed: { uploads: 64 } }
 }
 
 const creation = { ...pair, needs: 'creation', withBody: true }
 
-const groupCommit = { ...pair, only: ['fastify-tus'], place: 'disk', group: { name: 'group-commit', title: 'POST + PATCH of 1 KiB on disk, by the number of connections' } }
+const groupCommit = { ...pair, warmup: { uploads: 500 }, only: ['fastify-tus'], place: 'disk', group: { name: 'group-commit', title: 'POST + PATCH of 1 KiB on disk, by the number of connections' } }
 
 /** @type {import('./index.mjs').Workload[]} */
 export const small = [
@@ -27,6 +28,7 @@ export const small = [
     name: 'creation-1m',
     title: 'Creation-with-upload of 1 MiB, 8 connections',
     uploadSize: MiB,
+    warmup: { uploads: 300 },
     quick: { warmup: { uploads: 8 }, timed: { uploads: 16 } }
   }
 ]
