@@ -23,7 +23,7 @@ async function run (flags) {
   const tools = prepare()
   const contestants = select('contestant', await loadContestants(), flags.contestant)
   const results = flags.from ? readResults(flags.from) : await measureAll(flags, chosen, contestants, tools)
-  if (flags.json) writeFileSync(flags.json, JSON.stringify(results, null, 1) + '\n')
+  save(flags, results)
   const report = formatReport(results, chosen, contestants)
   process.stdout.write(report)
   if (flags.write || isWhole(flags)) writeResults(results, chosen, contestants)
@@ -36,8 +36,14 @@ function isWhole ({ workload, contestant, quick, from }) {
 
 async function measureAll (flags, chosen, contestants, tools) {
   const present = contestants.filter(contestant => isPresent(contestant, flags.contestant !== undefined))
-  const samples = await collect(chosen, { ...flags, contestants: present, nodeOptions: flags['node-option'], tools })
-  return { machine: describeMachine(), versions: getVersions(present), rounds: flags.rounds, quick: flags.quick, samples }
+  const facts = { machine: describeMachine(), versions: getVersions(present), quick: flags.quick }
+  // Somebody may end it before its end.
+  const keep = samples => save(flags, { ...facts, samples })
+  return { ...facts, samples: await collect(chosen, { ...flags, contestants: present, nodeOptions: flags['node-option'], tools, keep }) }
+}
+
+function save ({ json }, results) {
+  if (json) writeFileSync(json, JSON.stringify(results, null, 1) + '\n')
 }
 
 /** @throws Unprepared if one that was asked for can't be run */

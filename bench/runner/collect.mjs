@@ -3,7 +3,7 @@ import { measure } from './measure.mjs'
 import { openPlace } from './places.mjs'
 
 /**
- * Measures workloads, one after the other.
+ * Measures workloads, one after the other, and gives `plan.keep` what is there so far.
  *
  * @returns {Promise<import('./measure.mjs').Sample[]>}
  */
@@ -21,6 +21,7 @@ export async function collect (workloads, plan) {
         samples.push({ ...sample, filesystem: place.filesystem, cores: availableParallelism() })
         process.stderr.write(`${sample.workload} ${sample.round}/${plan.rounds} ${sample.contestant} ${sample.seconds.toFixed(2)} s\n`)
       }
+      plan.keep(samples)
     } finally {
       leave()
       place.close()
