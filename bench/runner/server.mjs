@@ -119,7 +119,11 @@ function readPeakMemory (pid) {
   return Number(kibibytes) * 1024
 }
 
-/** From proc(5): "writing 5 resets the peak resident set size". */
+/** From proc(5): writing 5 "resets the peak resident set size". */
 function forgetPeakMemory (pid) {
-  writeFileSync(`/proc/${pid}/clear_refs`, '5')
+  try {
+    writeFileSync(`/proc/${pid}/clear_refs`, '5')
+  } catch {
+    // A kernel without it leaves the peak since the start of the process.
+  }
 }
