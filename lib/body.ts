@@ -20,8 +20,11 @@ export interface BodyOptions {
   readonly minRate: MinRate | null
   /** Memory shared by all bodies of the process. */
   readonly budget: BodyBudget
-  /** Whether nobody else can hold what the source brings: a batch is then freed when the next one is asked for. */
-  readonly owned: boolean
+  /**
+   * How many batches the reader still holds when it asks for another: those before them are freed. `null` frees none: somebody else can hold what
+   * the source brings.
+   */
+  readonly held: 0 | 1 | null
 }
 
 /**
@@ -37,7 +40,7 @@ export class RequestBody implements UploadBody {
   readonly #source: Readable
   readonly #options: BodyOptions
   #chunks: Buffer[] = []
-  #handedOut: readonly Buffer[] = []
+  readonly #handedOut: Array<readonly Buffer[]> = []
   #gathered = 0
   #received = 0
   #state: 'unopened' | 'open' | 'ended' = 'unopened'
@@ -181,7 +184,7 @@ export class RequestBody implements UploadBody {
 
   #take (): Buffer[] {
     const batch = this.#chunks
-    this.#handedOut = batch
+    this.#handedOut.push(batch)
     this.#chunks = []
     this.#gathered = 0
     this.#resume()
@@ -197,9 +200,12 @@ export class RequestBody implements UploadBody {
   }
 
   #free (): void {
-    // Another listener, of the application, may have kept the chunks.
-    if (this.#options.owned && this.#source.listenerCount('data') <= 1) freeBuffers(this.#handedOut)
-    this.#handedOut = []
+    const { held } = this.#options
+    while (this.#handedOut.length > (held ?? 0)) {
+      const batch = this.#handedOut.shift()!
+      // Another listener, of the application, may have kept the chunks.
+      if (held !== null && this.#source.listenerCount('data') <= 1) freeBuffers(batch)
+    }
   }
 
   #wait (wanted: number): Promise<void> {

@@ -199,6 +199,25 @@ export function runStorageContract ({ test, createStorage, reopen }: StorageCont
     assert.equal(await readAll(storage, id), 'abcdefghi'.slice(0, offset) + 'x')
   })
 
+  for (const { keep, held } of [{ keep: 'prefix', held: 0 }, { keep: 'all-or-nothing', held: 1 }] as const) {
+    check(`append, keep ${keep}: holds no batch for longer than it may`, async storage => {
+      const bytes = randomBytes(7 * MIB)
+      const { id } = await createUpload(storage, { length: bytes.length })
+      const lent: Buffer[] = []
+      let at = 0
+      const body: UploadBody = {
+        async next () {
+          while (lent.length > held) lent.shift()!.fill(0)
+          if (at === bytes.length) return null
+          lent.push(Buffer.from(bytes.subarray(at, at += MIB)))
+          return [lent.at(-1)!]
+        }
+      }
+      assert.equal(await storage.append(id, { offset: 0, keep, body }), bytes.length)
+      assert.ok((await readBytes(storage, id)).equals(bytes), 'byte for byte')
+    })
+  }
+
   check('append, keep all-or-nothing: tells no progress', async storage => {
     const { id } = await createUpload(storage, { length: 6 })
     const told: number[] = []

@@ -141,7 +141,7 @@ function createExchange ({ options, budget, openBodies }: Context, request: Fast
     openBody (limits) {
       const source = request.body instanceof Readable ? request.body : request.raw
       // Straight from Node's parser, not from `inject()` or a stream of the application, whose chunks are somebody's own.
-      const owned = source instanceof IncomingMessage && limits.keep === 'prefix'
+      const isOurs = source instanceof IncomingMessage
       const body = new RequestBody(source, {
         declared: limits.declared,
         limit: limits.limit,
@@ -149,7 +149,8 @@ function createExchange ({ options, budget, openBodies }: Context, request: Fast
         stallTimeout: options.stallTimeout,
         minRate: options.minRate,
         budget,
-        owned
+        // What is to be verified is read ahead: by one batch, as the contract of storages has it.
+        held: !isOurs ? null : limits.keep === 'prefix' ? 0 : 1
       })
       openBodies.add(body)
       if (!isClosed(reply)) {

@@ -161,7 +161,7 @@ export interface UploadBody {
    * bytes if they come fast, fewer if they come slowly. `null` is the end. More is gathered while the caller works on a
    * batch, within a bound.
    *
-   * The buffers are the caller's until the next call, which may free them. Those of a body with `keep: 'all-or-nothing'` stay.
+   * The buffers are the caller's until the next call, which may free them; those of a body with `keep: 'all-or-nothing'`, until the next but one.
    *
    * @throws what makes the whole body worthless: too many bytes, a wrong checksum
    */

@@ -12,7 +12,7 @@ function makeBody (source: Readable, options: Partial<BodyOptions> = {}): Reques
     stallTimeout: 10_000,
     minRate: null,
     budget: new BodyBudget(),
-    owned: false,
+    held: null,
     ...options
   })
 }
@@ -229,7 +229,7 @@ t.test('the budget is shared by the bodies that are open', async t => {
 t.test('a batch is freed when the next one is asked for, where nobody else can hold it', async t => {
   const [large, small, slice] = [Buffer.from(new ArrayBuffer(64 * 1024)), Buffer.from('small'), Buffer.alloc(64 * 1024).subarray(1)]
   const source = makeSource()
-  const body = makeBody(source, { owned: true })
+  const body = makeBody(source, { held: 0 })
   const next = body.next()
   for (const chunk of [large, small, slice]) source.push(chunk)
   await next
@@ -239,10 +239,25 @@ t.test('a batch is freed when the next one is asked for, where nobody else can h
   t.same([large.length, small.length, slice.length], [0, 5, 64 * 1024 - 1], 'only what has its memory alone')
 })
 
+t.test('one that is read ahead stays until the next but one is asked for', async t => {
+  const [first, second] = [Buffer.from(new ArrayBuffer(64 * 1024)), Buffer.from(new ArrayBuffer(64 * 1024))]
+  const source = makeSource()
+  const body = makeBody(source, { held: 1 })
+  for (const chunk of [first, second]) {
+    const next = body.next()
+    source.push(chunk)
+    await next
+  }
+  t.same([first.length, second.length], [64 * 1024, 64 * 1024])
+  source.push(null)
+  t.equal(await body.next(), null)
+  t.same([first.length, second.length], [0, 64 * 1024])
+})
+
 t.test('a batch stays where a listener of the application may hold it', async t => {
   const large = Buffer.from(new ArrayBuffer(64 * 1024))
   const source = makeSource()
-  const body = makeBody(source, { owned: true })
+  const body = makeBody(source, { held: 0 })
   const next = body.next()
   source.on('data', () => {})
   source.push(large)
