@@ -8,13 +8,13 @@ import type { Exchange } from './exchange.js'
 
 /** The upload, or `null`. One that has expired is not there, unless it is asked for. */
 export async function find (context: Context, id: string, which: 'alive' | 'expired too' = 'alive'): Promise<Upload | null> {
-  const upload = await context.storage.find(id)
+  const upload = await findHere(context, id)
   return upload === null || (which === 'alive' && isGone(context, upload)) ? null : upload
 }
 
 /** @throws TUS_ERR_UPLOAD_NOT_FOUND, TUS_ERR_UPLOAD_EXPIRED as long as the server remembers */
 export async function findOrThrow (context: Context, id: string, hint?: FindHint): Promise<Upload> {
-  const upload = await context.storage.find(id, hint)
+  const upload = await findHere(context, id, hint)
   if (upload !== null && !isGone(context, upload)) return upload
   throw upload !== null || context.expiredIds.has(id) ? TUS_ERR_UPLOAD_EXPIRED() : TUS_ERR_UPLOAD_NOT_FOUND()
 }
@@ -24,6 +24,12 @@ export async function findFor (context: Context, id: string, exchange: Exchange,
   const upload = await findOrThrow(context, id, hint)
   exchange.see(upload)
   return upload
+}
+
+/** An upload that belongs to another request of the application is not there for this one. */
+async function findHere ({ storage, target }: Context, id: string, hint?: FindHint): Promise<Upload | null> {
+  const upload = await storage.find(id, hint)
+  return upload === null || (target !== undefined && (upload.purpose?.target ?? null) !== target) ? null : upload
 }
 
 export function isGone ({ options }: Context, upload: Upload): boolean {
