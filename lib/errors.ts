@@ -15,6 +15,11 @@ export class TusError extends Error {
     this.statusCode = statusCode
     this.facts = facts
   }
+
+  /** The same in a protocol that says it by another status. */
+  as (statusCode: number): TusError {
+    return new TusError(this.code, statusCode, this.message, this.facts, this)
+  }
 }
 
 type None = Record<never, never>

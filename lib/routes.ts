@@ -144,7 +144,8 @@ function refuse ({ options }: Context, reply: FastifyReply, protocol: Protocol, 
   reply.headers(headers)
   if (byApplication) reply.code(error.statusCode).headers(error.headers ?? {})
   if (body !== undefined) noteProblem(reply, error, body)
-  throw error
+  // Fastify believes the error, not the reply.
+  throw error instanceof TusError && status !== error.statusCode ? error.as(status) : error
 }
 
 function createMessage ({ options }: Context, request: FastifyRequest): Message {
