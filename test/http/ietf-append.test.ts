@@ -205,8 +205,8 @@ t.test('CY-5: a holder that can not leave makes the others wait, and 423 says so
   const { app, port } = await startApp(t, { lockTimeout: 100 })
   let release = () => {}
   const held = new Promise<void>(resolve => {
-    app.tus.addHook('preFinish', () => new Promise<void>(finish => {
-      release = finish
+    app.tus.addHook('preFinish', () => new Promise<void>(_resolve => {
+      release = _resolve
       resolve()
     }))
   })

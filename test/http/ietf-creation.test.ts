@@ -41,10 +41,9 @@ t.test('CN-6: the length is what Upload-Length says, or what ?1 brings', async t
 /** Sends byte after byte until an interim response says that some of them are durable. */
 async function sendUntilProgress (client: RawClient): Promise<{ sent: number, progress: Awaited<ReturnType<RawClient['receiveAny']>> }> {
   let sent = 0
-  const progress = client.receiveAny()
-  let told = false
-  progress.then(() => { told = true }, () => {})
-  for (; !told && sent < 400; sent++) {
+  const state = { told: false }
+  const progress = client.receiveAny().finally(() => { state.told = true })
+  for (; !state.told && sent < 400; sent++) {
     await client.send('x')
     await new Promise(resolve => setTimeout(resolve, 30))
   }
