@@ -17,6 +17,11 @@ export interface Version {
   readonly hasProgress: boolean
   /** Headers of an upload may not be in a request that has no use for them. */
   readonly isStrict: boolean
+  /**
+   * An upload is complete at its length, also if nobody says so: tus-js-client 4 sends the rest of a file with `Upload-Complete: ?0` after an interruption, and takes
+   * it for done when the offset is the length.
+   */
+  readonly endsAtLength: boolean
   /** The problem type of an append to a complete upload, while there was one. */
   readonly hasCompletedProblem: boolean
 }
@@ -29,6 +34,7 @@ const CURRENT: Version = {
   lifetime: 'max-age',
   hasProgress: true,
   isStrict: false,
+  endsAtLength: false,
   hasCompletedProblem: false
 }
 
@@ -36,9 +42,9 @@ const VERSIONS: readonly Version[] = [
   // draft -01: iOS 17, macOS 14
   { ...CURRENT, interop: 3, completeness: 'upload-incomplete', silence: 'complete', hasMediaType: false, lifetime: null, hasProgress: false, isStrict: true },
   // draft -03: iOS 18.0, tus-js-client `ietf-draft-03`
-  { ...CURRENT, interop: 5, hasMediaType: false, lifetime: null },
+  { ...CURRENT, interop: 5, hasMediaType: false, lifetime: null, endsAtLength: true },
   // drafts -04 and -05: iOS 18.1, tus-js-client `ietf-draft-05`
-  { ...CURRENT, interop: 6, lifetime: 'expires', hasCompletedProblem: true },
+  { ...CURRENT, interop: 6, lifetime: 'expires', endsAtLength: true, hasCompletedProblem: true },
   // drafts -09 and later
   { ...CURRENT, interop: 8 }
 ]

@@ -6,7 +6,7 @@ import type { BodyCommand, Ending } from '../operations/commands.js'
 import type { Upload } from '../upload.js'
 import { decodeContentDigest, decodeReprDigests, encodeReprDigests } from './digests.js'
 import { decodeMetadata, formatComplete, formatLimit, isPartialUpload, parseComplete, parseCount } from './ietf-headers.js'
-import { formatProblem } from './ietf-problems.js'
+import { formatProblem, getProblemType } from './ietf-problems.js'
 import type { Version } from './ietf-versions.js'
 import type { Content, Described, Interim, Message, Offer, Protocol } from './protocol.js'
 import { formatMetadata, parseMetadata } from './tus-headers.js'
@@ -63,7 +63,7 @@ export function createIetf (version: Version): Protocol {
         partial: false,
         parts: null,
         body: content.present ? decodeBody(message, content) : null,
-        completion: chooseEnding(complete, content),
+        completion: chooseEnding(complete, content, version),
         digests: decodeReprDigests(headers),
         resumable: true
       }
@@ -82,7 +82,7 @@ export function createIetf (version: Version): Protocol {
         ...decodeBody(message, content),
         offset,
         length: decodeLength(message, offset, complete, content),
-        completion: chooseEnding(complete, content),
+        completion: chooseEnding(complete, content, version),
         digests: decodeReprDigests(headers)
       }
     },
@@ -133,7 +133,8 @@ export function createIetf (version: Version): Protocol {
       // A refusal by the resource itself, in front of any upload, is its last word (CN-13).
       const complete = formatComplete(byApplication && upload === null, version)
       if (!(error instanceof TusError)) return { status: 0, headers: { 'cache-control': 'no-store', ...complete } }
-      const status = error.statusCode === 460 ? 400 : error.statusCode
+      const type = getProblemType(error.code, upload, version)
+      const status = type === 'completed-upload' || error.statusCode === 460 ? 400 : error.statusCode
       const { offset, allow, retryAfter, length } = error.facts
       return {
         status,
@@ -148,7 +149,7 @@ export function createIetf (version: Version): Protocol {
           // (LI-9)
           ...status === 413 && formatLimit(offer, expiry ? expiry.getTime() - Date.now() : offer.lifetime, version)
         },
-        body: formatProblem(error, status, parseCount(message.headers['upload-offset']), version)
+        body: formatProblem(error, status, type, parseCount(message.headers['upload-offset']))
       }
     },
 
@@ -187,8 +188,8 @@ function decodeLength ({ headers }: Message, offset: number, complete: boolean, 
 }
 
 /** With a known size the length says when all is there; else only the end of the body does. */
-function chooseEnding (complete: boolean, { declared }: Content): Ending {
-  if (!complete) return 'never'
+function chooseEnding (complete: boolean, { declared }: Content, { endsAtLength }: Version): Ending {
+  if (!complete) return endsAtLength ? 'at-length' : 'never'
   return declared === null ? 'at-end-of-body' : 'at-length'
 }
 

@@ -138,8 +138,22 @@ t.test('version 5: no media type and no limits; version 6: both, the lifetime un
   t.equal((await ask(t, port, 'PATCH', path, { ...V6, 'upload-offset': '6', 'upload-complete': '?0' }, '!')).status, 415)
   t.match((await retrieve(t, port, path, V6)).headers, { 'upload-limit': /^expires=\d+$/ })
   t.match(await append(t, port, path, 6, '!', '?1', V6), { status: 201 })
-  t.match(await append(t, port, path, 7, '', '?0', V6), { status: 400, body: /#completed-upload/ })
+  for (const complete of ['?0', '?1'] as const) t.match(await append(t, port, path, 7, '!', complete, V6), { status: 400, body: /#completed-upload/ })
   const { status, body } = await append(t, port, path, 7, '', '?0', { ...PARTIAL, ...V8 })
   t.equal(status, 400)
   t.notMatch(body, /completed-upload/)
+})
+
+t.test('versions 5 and 6: an upload is complete at its length, because tus-js-client 4 does not always say so', async t => {
+  const { port } = await startApp(t)
+  for (const version of ['5', '6']) {
+    const headers = { 'upload-draft-interop-version': version }
+    const path = await begin(t, port, 'hello', { ...headers, 'upload-length': '11' })
+    t.match((await retrieve(t, port, path)).headers, { 'upload-complete': '?0' })
+    t.match(await append(t, port, path, 5, ' world', '?0', headers), { status: 201, headers: { 'upload-complete': '?1', 'upload-offset': '11' } })
+    t.match(await ask(t, port, 'GET', path), { status: 200, body: 'hello world' })
+    const open = await begin(t, port, 'hello', headers)
+    t.match(await append(t, port, open, 5, ' world', '?0', headers), { status: 204, headers: { 'upload-complete': '?0' } })
+    t.match(await append(t, port, open, 11, '', '?1', headers), { status: 201 })
+  }
 })
