@@ -48,7 +48,7 @@ function createSite (context: Context, { method, url }: RouteOptions, handler: H
     context: { ...context, target: getTarget(name, url, request) },
     select,
     locate: (request, id) => getTargetLocation(options, request, getFolder(name), id),
-    getId: request => (request.params as Record<string, string>)[PARAMETER] ?? '',
+    getId: request => ids.get(request) ?? '',
     answer: call => (upload, keep) => answer(handler, instance, call, upload, keep)
   })
   return {
@@ -59,8 +59,7 @@ function createSite (context: Context, { method, url }: RouteOptions, handler: H
 }
 
 function getTarget (name: string, url: string, { params }: FastifyRequest): string {
-  const { [PARAMETER]: _upload, ...own } = params as Record<string, string>
-  return `${name} ${url.replace(/\/$/, '')} ${JSON.stringify(Object.entries(own).sort())}`
+  return `${name} ${url.replace(/\/$/, '')} ${JSON.stringify(Object.entries(params as object).sort())}`
 }
 
 function getFolder (name: string): string {
@@ -69,29 +68,33 @@ function getFolder (name: string): string {
 
 function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: string }, { name, forTarget, forUpload }: TargetSite): void {
   const { onRequest, preValidation, preHandler, preSerialization, onResponse, onError, onTimeout, config, constraints, errorHandler, logLevel, routePath } = route
-  const { response } = (route.schema ?? {}) as { response?: unknown }
+  const { body: _body, headers: _headers, ...schema } = route.schema ?? {}
   const hooks = { onRequest, preValidation, preHandler, preSerialization, onResponse, onError, onTimeout, config, constraints, errorHandler, logLevel }
   const given = Object.fromEntries(Object.entries(hooks).filter(([, value]) => value !== undefined))
   Object.assign(route, {
+    // The body is a stream: there is nothing to validate.
+    ...route.schema && { schema: { ...route.schema, body: undefined } },
     preParsing: [...[route.preParsing ?? []].flat(), hideContentType],
     onSend: [...[route.onSend ?? []].flat(), sendAnswer],
     handler: (request: FastifyRequest, reply: FastifyReply) => handle(forTarget(request), CREATION, request, reply)
   })
   acceptAnyContent(instance)
   const path = routePath.replace(/\/$/, '')
-  const shared = { ...given, preParsing: route.preParsing!, onSend: route.onSend!, exposeHeadRoute: false }
+  const shared = { ...given, onSend: route.onSend!, exposeHeadRoute: false }
   instance.route({
     ...shared,
+    // What the first request had to say in its headers is not said again.
+    schema,
+    preParsing: [takeId, ...[route.preParsing!].flat()],
     method: METHODS,
     url: `${path}${getFolder(name)}/:${PARAMETER}`,
-    ...response !== undefined && { schema: { response } },
     handler: (request, reply) => {
       const site = forUpload(request)
       return handle(site, getResourceVerbs(site.context), request, reply)
     }
   })
   if (instance.hasRoute({ method: 'OPTIONS', url: `${instance.prefix}${routePath}`, ...constraints && { constraints } })) return
-  instance.route({ ...shared, method: 'OPTIONS', url: routePath, handler: (request, reply) => handle(forTarget(request), DESCRIPTION, request, reply) })
+  instance.route({ ...shared, preParsing: route.preParsing!, method: 'OPTIONS', url: routePath, handler: (request, reply) => handle(forTarget(request), DESCRIPTION, request, reply) })
 }
 
 /**
@@ -108,6 +111,14 @@ function acceptAnyContent (instance: FastifyInstance): void {
   })
 }
 
+/** The handler sees the parameters of the first request and no other; so does a schema for them. */
+const takeId: preParsingHookHandler = (request, _reply, payload, done) => {
+  const { [PARAMETER]: id = '', ...own } = request.params as Record<string, string>
+  ids.set(request, id)
+  request.params = own
+  done(null, payload)
+}
+
 const hideContentType: preParsingHookHandler = (request, _reply, payload, done) => {
   if (!BODYLESS.has(request.method)) {
     types.set(request, request.raw.headers['content-type'])
@@ -122,20 +133,13 @@ function answer (handler: Handler, instance: FastifyInstance, call: Call, upload
   request.upload = upload
   request.body = undefined
   return new Promise(resolve => {
+    reply.raw.once('close', resolve)
     pending.set(reply, { call, upload, keep, resolve })
-    run(handler, instance, request, reply).then(() => {
-      // It answers later, or never; and never to a client that has gone, as far as anybody can tell.
-      if (pending.has(reply)) whenClosed(reply, () => { setTimeout(resolve, GRACE) })
-    }, error => {
+    run(handler, instance, request, reply).catch(error => {
       call.exchange.log.error({ err: error }, 'an answer could not be sent')
       resolve()
     })
   })
-}
-
-function whenClosed ({ raw }: FastifyReply, listener: () => void): void {
-  if (raw.destroyed || raw.writableFinished) listener()
-  else raw.once('close', listener)
 }
 
 async function run (handler: Handler, instance: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Promise<void> {
@@ -183,12 +187,11 @@ interface Pending {
 }
 
 const pending = new WeakMap<FastifyReply, Pending>()
+const ids = new WeakMap<FastifyRequest, string>()
 const types = new WeakMap<FastifyRequest, string | undefined>()
 const CREATION: Verbs = { POST: post, PUT: post, PATCH: post }
 const DESCRIPTION: Verbs = { OPTIONS: describe }
 const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'PATCH', 'DELETE', 'OPTIONS']
 const BODYLESS = new Set(['GET', 'HEAD', 'TRACE'])
-/** How long a handler whose client has gone may take to answer by a callback, in ms, before another request gets the upload. */
-const GRACE = 1000
 const PARAMETER = 'fastifyTusUpload'
 const RAW = 'application/x-fastify-tus-raw'
