@@ -25,10 +25,14 @@ export class Admission {
    * @throws TUS_ERR_TOO_MANY_UPLOADS at the limit; `work` did not run
    * @throws TUS_ERR_HOOK_RESULT if the application's function gives no string
    */
-  async admit<Result> (request: HookRequest, body: { readonly declared: number | null } | null, work: () => Promise<Result>): Promise<Result> {
+  admit<Result> (request: HookRequest, body: { readonly declared: number | null } | null, work: () => Promise<Result>): Promise<Result> {
     if (this.#limit === null || body === null || body.declared === 0) return work()
-    const key = getKey(this.#limit, request)
-    this.#enter(key, this.#limit.max)
+    return this.#count(this.#limit, request, work)
+  }
+
+  async #count<Result> (limit: ConcurrencyLimit, request: HookRequest, work: () => Promise<Result>): Promise<Result> {
+    const key = getKey(limit, request)
+    this.#enter(key, limit.max)
     try {
       return await work()
     } finally {

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { takeArrived } from './arrived-body.js'
 import { freeBuffers } from './free-buffers.js'
 import { RateWatch, type MinRate } from './min-rate.js'
 import type { UploadBody } from './storage.js'
@@ -94,7 +95,9 @@ export class RequestBody implements UploadBody {
   }
 
   #open (): void {
-    const { budget, stallTimeout, minRate } = this.#options
+    const { budget, declared, limit, stallTimeout, minRate } = this.#options
+    const arrived = declared !== null && declared <= limit ? takeArrived(this.#source, declared) : null
+    if (arrived !== null) return this.#closeWith(arrived)
     this.#state = 'open'
     budget.enter()
     const source = this.#source
@@ -105,6 +108,12 @@ export class RequestBody implements UploadBody {
     source.on('close', this.#onGone)
     this.#stall = setTimeout(this.#onStall, stallTimeout)
     if (minRate !== null) this.#watch = new RateWatch(minRate, () => this.#received, () => this.interrupt('stalled'))
+  }
+
+  #closeWith (arrived: Buffer): void {
+    this.#state = 'ended'
+    this.#chunks.push(arrived)
+    this.#gathered = this.#received = arrived.length
   }
 
   readonly #onData = (chunk: Buffer): void => {

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
+import { isTaken } from './arrived-body.js'
 
 /**
  * Lets a response reach a client that is still sending, then calls `next`.
@@ -51,7 +52,7 @@ function watch (socket: Socket): Set<() => void> {
 const openDownloads = new WeakMap<Socket, Set<() => void>>()
 
 function isReceiving (request: IncomingMessage): boolean {
-  return !request.complete && mayHaveBody(request)
+  return !request.complete && mayHaveBody(request) && !isTaken(request)
 }
 
 function giveUp (request: IncomingMessage, reply: FastifyReply): void {

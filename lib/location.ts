@@ -64,9 +64,9 @@ function getForwardedPrefix ({ headers, ips }: FastifyRequest): string {
 }
 
 /** As the route has it; where the scope's prefix has parameters, as the request has it. */
-function getCollectionPath ({ routeOptions, url }: FastifyRequest): string {
-  const route = routeOptions.url!
-  return (route.includes(':') ? url.replace(/[?#].*$/s, '') : route).replace(/\/\*?$/, '')
+function getCollectionPath ({ server, url }: FastifyRequest): string {
+  const { prefix } = server
+  return prefix.includes(':') ? url.replace(/[?#].*$/s, '').replace(/\/\*?$/, '') : prefix
 }
 
 /** Of a host, and of the prefix that a proxy took off: more is nobody's address. */

@@ -118,8 +118,11 @@ export class LockQueue {
    * @param timeout in ms; `null` waits until `signal` aborts
    * @throws LockTimeout
    */
-  async enter (timeout: number | null, signal?: AbortSignal): Promise<Wanted> {
-    if (this.#holder !== null) await this.#wait(timeout, signal)
+  enter (timeout: number | null, signal?: AbortSignal): Promise<Wanted> | Wanted {
+    return this.#holder === null ? this.#hold() : this.#wait(timeout, signal).then(() => this.#hold())
+  }
+
+  #hold (): Wanted {
     this.#holder = new Holder(this.hasWaiting)
     return this.#holder
   }
@@ -131,7 +134,7 @@ export class LockQueue {
     else this.#holder = null
   }
 
-  #wait (timeout: number | null, signal: AbortSignal | undefined): Promise<void> {
+  async #wait (timeout: number | null, signal: AbortSignal | undefined): Promise<void> {
     if (this.#waiting.length >= this.#maxWaiting) throw new LockTimeout('Too many wait for the upload')
     return new Promise((resolve, reject) => {
       const settle = () => {

@@ -133,13 +133,20 @@ function answer (handler: Handler, instance: FastifyInstance, call: Call, upload
   request.upload = upload
   request.body = undefined
   return new Promise(resolve => {
-    reply.raw.once('close', resolve)
     pending.set(reply, { call, upload, keep, resolve })
-    run(handler, instance, request, reply).catch(error => {
+    run(handler, instance, request, reply).then(() => {
+      // It answers later, or never; and never to a client that has gone, as far as anybody can tell.
+      if (pending.has(reply)) whenClosed(reply, () => { setTimeout(resolve, GRACE) })
+    }, error => {
       call.exchange.log.error({ err: error }, 'an answer could not be sent')
       resolve()
     })
   })
+}
+
+function whenClosed ({ raw }: FastifyReply, listener: () => void): void {
+  if (raw.destroyed || raw.writableFinished) listener()
+  else raw.once('close', listener)
 }
 
 async function run (handler: Handler, instance: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Promise<void> {
@@ -193,5 +200,7 @@ const CREATION: Verbs = { POST: post, PUT: post, PATCH: post }
 const DESCRIPTION: Verbs = { OPTIONS: describe }
 const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'PATCH', 'DELETE', 'OPTIONS']
 const BODYLESS = new Set(['GET', 'HEAD', 'TRACE'])
+/** How long a handler whose client has gone may take to answer by a callback, in ms, before another request gets the upload. */
+const GRACE = 1000
 const PARAMETER = 'fastifyTusUpload'
 const RAW = 'application/x-fastify-tus-raw'

@@ -89,6 +89,17 @@ export function joinUpload (upload: NewUpload, state: UploadState): Upload {
   }
 }
 
+/** The same upload in another state. */
+export function changeState (upload: Upload, { offset, complete, finished, modifiedAt }: Partial<Omit<UploadState, 'processed'>>): Upload {
+  return joinUpload(upload, {
+    offset: offset ?? upload.offset,
+    complete: complete ?? upload.complete,
+    finished: finished ?? upload.finished,
+    processed: upload.processed,
+    modifiedAt: modifiedAt ?? upload.modifiedAt
+  })
+}
+
 /** Whether every declared byte has arrived. A full upload is not yet complete: {@link NewUpload.completes}. */
 export function isFull (upload: Pick<Upload, 'length' | 'offset'>): boolean {
   return upload.length !== null && upload.offset === upload.length

@@ -12,19 +12,21 @@ import type { Store } from './store.js'
  * only what was durable before.
  */
 export async function append (store: Store, id: string, addition: Addition): Promise<number> {
-  const upload = await store.uploads.load(id)
+  const upload = store.uploads.getVouched(id) ?? await store.uploads.load(id)
   if (upload === null) throw new UploadMissing('There is no such upload')
   if (upload.durable !== addition.offset) throw new OffsetConflict(upload.durable)
-  await store.uploads.cut(upload)
+  if (upload.cutAt !== null) await store.uploads.cut(upload)
   upload.appending = true
   try {
-    return await store.uploads.use(upload, async fd => {
-      await cutToHold(store, upload, fd)
-      return addition.keep === 'prefix' ? receive(store, upload, fd, addition) : receiveWhole(store, upload, fd, addition)
-    })
+    return await store.uploads.use(upload, fd => receiveBehindHold(store, upload, fd, addition))
   } finally {
     upload.appending = false
   }
+}
+
+async function receiveBehindHold (store: Store, upload: OpenUpload, fd: number, addition: Addition): Promise<number> {
+  if (upload.record.hold !== null) await cutToHold(store, upload, fd)
+  return await (addition.keep === 'prefix' ? receive : receiveWhole)(store, upload, fd, addition)
 }
 
 /** What a process that died left unverified is cut off, durably, before anything of the file is counted or written. */
@@ -67,7 +69,7 @@ function replay (batches: Array<readonly Uint8Array[] | null>, body: UploadBody)
 }
 
 /** @param commit makes count what was written and synced, where that takes a step of its own */
-async function receive (store: Store, upload: OpenUpload, fd: number, addition: Addition, commit = async () => {}): Promise<number> {
+async function receive (store: Store, upload: OpenUpload, fd: number, addition: Addition, commit: Step | null = null): Promise<number> {
   const { offset, keep } = addition
   const outcome = await writeBody(store, upload, fd, addition)
   const failed = outcome.failure !== null
@@ -76,13 +78,15 @@ async function receive (store: Store, upload: OpenUpload, fd: number, addition: 
   const end = undone ? upload.durable : outcome.end
   // A write that failed in the middle may have left bytes that were not counted.
   if (failed) await cut(store, upload, fd, end)
-  if (end > upload.durable) await orCut(store, upload, fd, async () => store.files.sync(fd))
-  if (!failed) await orCut(store, upload, fd, commit)
+  if (end > upload.durable) await orCut(store, upload, fd, () => store.files.sync(fd))
+  if (!failed && commit !== null) await orCut(store, upload, fd, commit)
   if (end > offset) upload.modifiedAt = new Date()
   upload.durable = end
   if (failed) throw outcome.failure
   return end
 }
+
+type Step = () => Promise<void> | void
 
 interface Outcome {
   /** Behind the last byte that is in the file for certain. */
@@ -119,7 +123,7 @@ async function writeBody (store: Store, upload: OpenUpload, fd: number, { offset
  * After a failed sync nobody knows what is on the device, and a second sync would not tell: the bytes must be sent again. So must those whose
  * commit failed.
  */
-async function orCut (store: Store, upload: OpenUpload, fd: number, step: () => Promise<void>): Promise<void> {
+async function orCut (store: Store, upload: OpenUpload, fd: number, step: Step): Promise<void> {
   try {
     await step()
   } catch (error) {

@@ -2,7 +2,7 @@ import { LengthConflict, UploadMissing, type UploadChange } from '../../lib/stor
 import type { Upload } from '../../lib/upload.js'
 import { cutToHold } from './append.js'
 import type { OpenUpload } from './open-upload.js'
-import { toUpload } from './record.js'
+import { isCompleteAt, toUpload } from './record.js'
 import { replaceRecord } from './replace-record.js'
 import type { Store } from './store.js'
 
@@ -31,7 +31,7 @@ export async function complete (store: Store, id: string): Promise<void> {
 }
 
 function isComplete (upload: OpenUpload | null): boolean {
-  return upload !== null && toUpload(upload.record, upload.durable, upload.modifiedAt).complete
+  return upload !== null && isCompleteAt(upload.record, upload.durable)
 }
 
 export async function update (store: Store, id: string, change: (upload: Upload) => UploadChange | null): Promise<Upload | null> {

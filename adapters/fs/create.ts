@@ -1,6 +1,6 @@
 import { UploadExists } from '../../lib/storage.js'
 import type { NewUpload } from '../../lib/upload.js'
-import { getStamp } from './open-upload.js'
+import { getStamp, type Stamp } from './open-upload.js'
 import { serializeRecord, type UploadRecord } from './record.js'
 import type { Store } from './store.js'
 
@@ -13,18 +13,19 @@ export async function create (store: Store, upload: NewUpload): Promise<void> {
   if (store.creating.has(id)) throw new UploadExists('An upload of that id is being created')
   store.creating.add(id)
   try {
-    await store.directory.check()
-    if (!await createOnce(store, upload)) throw new UploadExists('There is an upload of that id')
+    await store.directory.checkBefore()
+    const record = { upload, marked: false, hold: null, finished: false, processed: false }
+    if (!await write(store, record) && !await writeAgain(store, record)) throw new UploadExists('There is an upload of that id')
   } finally {
     store.creating.delete(id)
   }
 }
 
-async function createOnce (store: Store, upload: NewUpload): Promise<boolean> {
-  const record = { upload, marked: false, hold: null, finished: false, processed: false }
-  if (await write(store, record)) return true
-  if (await store.uploads.load(upload.id) !== null) return false
-  await clear(store, upload.id)
+/** False if what was in the way is an upload; remains make room. */
+async function writeAgain (store: Store, record: UploadRecord): Promise<boolean> {
+  const { id } = record.upload
+  if (await store.uploads.load(id) !== null) return false
+  await clear(store, id)
   return write(store, record)
 }
 
@@ -33,11 +34,11 @@ async function write (store: Store, record: UploadRecord): Promise<boolean> {
   const { files, paths, uploads, directory } = store
   const fd = await files.create(paths.data(record.upload.id))
   if (fd === null) return false
-  let stamp: string | null
+  let stamp: Stamp | null
   try {
     stamp = await writeRecord(store, record)
     if (stamp !== null) await directory.sync()
-    if (stamp !== null) await uploads.add(record, stamp, fd)
+    if (stamp !== null) uploads.add(record, stamp, fd)
   } catch (error) {
     await files.release(fd)
     await files.discard(paths.record(record.upload.id))
@@ -51,7 +52,7 @@ async function write (store: Store, record: UploadRecord): Promise<boolean> {
 }
 
 /** Its stamp; `null` if there is one already. */
-async function writeRecord ({ files, paths }: Store, record: UploadRecord): Promise<string | null> {
+async function writeRecord ({ files, paths }: Store, record: UploadRecord): Promise<Stamp | null> {
   const fd = await files.create(paths.record(record.upload.id))
   if (fd === null) return null
   try {

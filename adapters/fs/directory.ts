@@ -2,6 +2,7 @@ import * as fs from 'node:fs'
 import { StorageUnavailable } from '../../lib/storage.js'
 import { ignore } from './failure.js'
 import type { Files } from './files.js'
+import type { Turn } from './turn.js'
 
 /** The directory of uploads, whose entries have to be made durable as well as the files. */
 export class Directory {
@@ -9,13 +10,16 @@ export class Directory {
   readonly #files: Files
   readonly #durable: boolean
   #fd: number | null = null
+  readonly #turn: Turn
   #identity = ''
+  #checkedIn = -1
   #running: Promise<void> | null = null
   #next: Promise<void> | null = null
 
-  constructor (path: string, files: Files) {
+  constructor (path: string, files: Files, turn: Turn) {
     this.#path = path
     this.#files = files
+    this.#turn = turn
     // NTFS writes its entries through a journal.
     this.#durable = files.durability === 'fsync' && process.platform !== 'win32'
   }
@@ -38,9 +42,23 @@ export class Directory {
    *
    * @throws StorageUnavailable
    */
-  async check (): Promise<void> {
-    const found = await this.#files.stat(this.#path)
-    if (found !== null && getIdentity(found) === this.#identity) return
+  check (): Promise<void> | void {
+    const turn = this.#turn.current
+    const found = this.#files.stat(this.#path)
+    return found instanceof Promise ? found.then(stats => this.#judge(stats, turn)) : this.#judge(found, turn)
+  }
+
+  /** As {@link check}, before something is created: one look serves a turn of the event loop. Who has missed a file has to look behind that. */
+  checkBefore (): Promise<void> | void {
+    if (this.#checkedIn !== this.#turn.current) return this.check()
+  }
+
+  #judge (found: fs.Stats | null, turn: number): Promise<void> | void {
+    if (found === null || getIdentity(found) !== this.#identity) return this.#openAnew(found)
+    this.#checkedIn = turn
+  }
+
+  async #openAnew (found: fs.Stats | null): Promise<void> {
     if (found === null || !this.#isRemoved()) throw new StorageUnavailable('The directory of the uploads is not there')
     await this.close()
     await this.open()

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs'
 import { promisify } from 'node:util'
 import { StorageFull } from '../../lib/storage.js'
-import { asStorageError, isCode, isExhausted, isReadOnly, nullIfMissing, throwStorageError } from './failure.js'
+import { asStorageError, ignore, isCode, isExhausted, isReadOnly, nullIfMissing, throwStorageError } from './failure.js'
 import { Pace } from './pace.js'
 
 export { isCode, nullIfMissing }
@@ -38,13 +38,8 @@ export class Files {
   }
 
   /** Creates a file and opens it for reading and writing; `null` if there is one. */
-  async create (path: string): Promise<number | null> {
-    try {
-      return await this.run(() => fs.openSync(path, 'wx+', MODE), () => open(path, 'wx+', MODE))
-    } catch (error) {
-      if (isCode(error, 'EEXIST')) return null
-      throw error
-    }
+  create (path: string): number | null | Promise<number | null> {
+    return this.run(() => createNow(path), () => open(path, 'wx+', MODE).catch(nullIfPresent))
   }
 
   async createOrThrow (path: string): Promise<number> {
@@ -69,10 +64,8 @@ export class Files {
   }
 
   /** Closes what was synced before, or does not matter any more: one that can't be closed is lost, and nothing depends on it. */
-  async release (fd: number): Promise<void> {
-    try {
-      await this.close(fd)
-    } catch {}
+  release (fd: number): Promise<void> | void {
+    return this.close(fd)?.catch(ignore)
   }
 
   /** `null` if there is no such file. */
@@ -94,9 +87,9 @@ export class Files {
   }
 
   /** Writes a small text to the start of an open file. */
-  async writeText (fd: number, text: string): Promise<void> {
+  writeText (fd: number, text: string): Promise<void> | void {
     const bytes = Buffer.from(text)
-    await this.write(fd, [bytes], bytes.length, 0)
+    return this.write(fd, [bytes], bytes.length, 0)
   }
 
   rename (from: string, to: string) {
@@ -120,14 +113,22 @@ export class Files {
   }
 
   /** Writes all of the buffers, one behind the other, from byte `position` on. */
-  async write (fd: number, buffers: readonly Uint8Array[], size: number, position: number): Promise<void> {
-    const quick = size <= SMALL && this.#metadata.isQuick
+  write (fd: number, buffers: readonly Uint8Array[], size: number, position: number): Promise<void> | void {
+    const written = this.#writeSome(fd, buffers, size, position)
+    if (written !== size) return this.#writeRest(written, fd, buffers, size, position)
+  }
+
+  async #writeRest (first: number | Promise<number>, fd: number, buffers: readonly Uint8Array[], size: number, position: number): Promise<void> {
     let rest = buffers
-    for (let done = 0; done < size;) {
-      const written = await this.#call(quick, this.#metadata, () => fs.writevSync(fd, rest, position + done), () => writev(fd, rest, position + done))
-      done += written
-      if (done < size) rest = skip(rest, written)
+    for (let written = await first, left = size - written, end = position + written; left > 0; left -= written, end += written) {
+      rest = skip(rest, written)
+      written = await this.#writeSome(fd, rest, left, end)
     }
+  }
+
+  #writeSome (fd: number, buffers: readonly Uint8Array[], size: number, position: number): number | Promise<number> {
+    const quick = size <= SMALL && this.#metadata.isQuick
+    return this.#call(quick, this.#metadata, () => fs.writevSync(fd, buffers, position), () => writev(fd, buffers, position))
   }
 
   /** Makes the bytes and the length of an open file durable, if that is asked for. */
@@ -201,6 +202,19 @@ function skip (buffers: readonly Uint8Array[], bytes: number): Uint8Array[] {
   while (rest[0] && left >= rest[0].byteLength) left -= rest.shift()!.byteLength
   if (rest[0]) rest[0] = rest[0].subarray(left)
   return rest
+}
+
+function createNow (path: string): number | null {
+  try {
+    return fs.openSync(path, 'wx+', MODE)
+  } catch (error) {
+    return nullIfPresent(error)
+  }
+}
+
+function nullIfPresent (error: unknown): null {
+  if (isCode(error, 'EEXIST')) return null
+  throw error
 }
 
 const open = promisify(fs.open) as (path: string, flags: string, mode?: number) => Promise<number>

@@ -13,11 +13,12 @@ import { LastingLocker } from './locks/lasting-locker.js'
 import { OpenUploads } from './open-uploads.js'
 import { Pace } from './pace.js'
 import { createPaths } from './paths.js'
-import { list, read } from './read.js'
+import { find, list, read } from './read.js'
 import { remove } from './remove.js'
 import { saveTo } from './save.js'
 import type { Store } from './store.js'
 import { tidy } from './tidy.js'
+import { Turn } from './turn.js'
 import { addWaiting, findWaiting } from './waiting.js'
 
 export interface FsStorageOptions {
@@ -68,25 +69,28 @@ export function createFsStorage (options: FsStorageOptions): Storage {
     return store
   }
 
+  /** Without an `async` of its own, which every operation would pay for. */
+  const run = <Result>(work: (store: Store) => Promise<Result>): Promise<Result> => store ? work(store) : open().then(work)
+
   return {
     open: async () => { await open() },
-    create: async upload => create(store ?? await open(), upload),
-    find: async id => (store ?? await open()).uploads.find(id),
-    append: async (id, addition) => append(store ?? await open(), id, addition),
-    setLength: async (id, length) => setLength(store ?? await open(), id, length),
-    complete: async id => complete(store ?? await open(), id),
-    remove: async id => remove(store ?? await open(), id),
-    update: async (id, change) => update(store ?? await open(), id, change),
-    read: async (id, range) => read(store ?? await open(), id, range),
-    concatenate: async (id, parts) => concatenate(store ?? await open(), id, parts),
-    addWaiting: async (partial, final) => addWaiting(store ?? await open(), partial, final),
-    findWaiting: async partial => findWaiting(store ?? await open(), partial),
-    claim: async (id, duration) => claim(store ?? await open(), id, duration),
-    saveTo: async (id, path) => saveTo(store ?? await open(), id, path),
+    create: upload => run(store => create(store, upload)),
+    find: (id, hint) => run(store => find(store, id, hint)),
+    append: (id, addition) => run(store => append(store, id, addition)),
+    setLength: (id, length) => run(store => setLength(store, id, length)),
+    complete: id => run(store => complete(store, id)),
+    remove: id => run(store => remove(store, id)),
+    update: (id, change) => run(store => update(store, id, change)),
+    read: (id, range) => run(store => read(store, id, range)),
+    concatenate: (id, parts) => run(store => concatenate(store, id, parts)),
+    addWaiting: (partial, final) => run(store => addWaiting(store, partial, final)),
+    findWaiting: partial => run(store => findWaiting(store, partial)),
+    claim: (id, duration) => run(store => claim(store, id, duration)),
+    saveTo: (id, path) => run(store => saveTo(store, id, path)),
     locker: {
-      withLock: async (id, timeout, work) => (store ?? await open()).locker.withLock(id, timeout, work)
+      withLock: (id, timeout, work) => run(store => store.locker.withLock(id, timeout, work))
     },
-    tidy: async before => tidy(store ?? await open(), before),
+    tidy: before => run(store => tidy(store, before)),
     async * list () { yield * list(store ?? await open()) },
     async close () {
       await opening
@@ -105,8 +109,9 @@ async function openStore (options: Required<FsStorageOptions>): Promise<Store> {
   const adaptive = options.metadataCalls === 'adaptive'
   const paths = createPaths(options.directory)
   const files = new Files(durability, new Pace(2, adaptive), new Pace(0.5, adaptive && measureSync(paths.temporary('sync'))))
-  const directory = new Directory(options.directory, files)
+  const turn = new Turn()
+  const directory = new Directory(options.directory, files, turn)
   await directory.open()
-  const locker = options.locks === 'directory' ? await LastingLocker.open(options.directory, directory, files) : createMemoryLocker()
-  return { paths, files, directory, locker, uploads: new OpenUploads(files, paths, directory), creating: new Set() }
+  const locker = options.locks === 'directory' ? await LastingLocker.open(options.directory, directory, files, turn) : createMemoryLocker()
+  return { paths, files, directory, locker, uploads: new OpenUploads(files, paths, directory, turn), creating: new Set() }
 }

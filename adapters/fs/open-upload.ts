@@ -6,7 +6,7 @@ export interface OpenUpload {
   readonly id: string
   record: UploadRecord
   /** Tells whether the record has been replaced since, by this or by another process. */
-  stamp: string
+  stamp: Stamp
   /** Bytes known to be durable. */
   durable: number
   modifiedAt: Date
@@ -14,11 +14,13 @@ export interface OpenUpload {
   appending: boolean
   /** Where the file has to be cut before anything of it is counted: a cut that failed when it was due. */
   cutAt: Cut | null
-  /** Opened when first needed. */
-  file: Promise<number> | null
+  /** Its descriptor, opened when first needed. */
+  file: Promise<number> | number | null
   users: number
   dropped: boolean
   usedAt: number
+  /** The turn of the event loop in which the holder of the lock looked at it, or made it: then it has changed for nobody. */
+  vouchedIn: number
 }
 
 interface Cut {
@@ -28,7 +30,7 @@ interface Cut {
   readonly writtenAt: number | null
 }
 
-export function createEntry (record: UploadRecord, stamp: string, fd: number | null): OpenUpload {
+export function createEntry (record: UploadRecord, stamp: Stamp, fd: number | null): OpenUpload {
   return {
     id: record.upload.id,
     record,
@@ -37,10 +39,11 @@ export function createEntry (record: UploadRecord, stamp: string, fd: number | n
     modifiedAt: record.upload.createdAt,
     appending: false,
     cutAt: null,
-    file: fd === null ? null : Promise.resolve(fd),
+    file: fd,
     users: 0,
     dropped: false,
-    usedAt: Date.now()
+    usedAt: Date.now(),
+    vouchedIn: -1
   }
 }
 
@@ -50,6 +53,12 @@ export function getEnd ({ record }: OpenUpload, { size }: Stats): number {
 }
 
 /** What distinguishes a file from the one that a rename puts in its place. */
-export function getStamp ({ ino, mtimeMs, size }: Stats): string {
-  return `${ino} ${mtimeMs} ${size}`
+export type Stamp = Pick<Stats, 'ino' | 'mtimeMs' | 'size'>
+
+export function getStamp ({ ino, mtimeMs, size }: Stats): Stamp {
+  return { ino, mtimeMs, size }
+}
+
+export function hasStamp ({ ino, mtimeMs, size }: Stats, stamp: Stamp): boolean {
+  return ino === stamp.ino && mtimeMs === stamp.mtimeMs && size === stamp.size
 }

@@ -1,12 +1,14 @@
 import type { Stats } from 'node:fs'
 import type { Upload } from '../../lib/upload.js'
+import { Descriptors } from './descriptors.js'
 import type { Directory } from './directory.js'
 import { ignore, isReadOnly, nullIfMissing } from './failure.js'
 import type { Files } from './files.js'
 import { Memory } from './memory.js'
-import { createEntry, getEnd, getStamp, type OpenUpload } from './open-upload.js'
+import { createEntry, getEnd, getStamp, hasStamp, type OpenUpload, type Stamp } from './open-upload.js'
 import type { Paths } from './paths.js'
 import { parseRecord, toUpload, type UploadRecord } from './record.js'
+import type { Turn } from './turn.js'
 
 /**
  * The uploads that are in use, so that a client that sends piece after piece does not pay for opening the file each time.
@@ -17,14 +19,18 @@ export class OpenUploads {
   readonly #files: Files
   readonly #paths: Paths
   readonly #directory: Directory
+  readonly #turn: Turn
+  readonly #descriptors: Descriptors
   readonly #entries = new Map<string, OpenUpload>()
   readonly #memory = new Memory()
   #timer: NodeJS.Timeout | null = null
 
-  constructor (files: Files, paths: Paths, directory: Directory) {
+  constructor (files: Files, paths: Paths, directory: Directory, turn: Turn) {
     this.#files = files
     this.#paths = paths
     this.#directory = directory
+    this.#turn = turn
+    this.#descriptors = new Descriptors(files, paths)
     files.onExhausted = () => this.#closeUnused(Infinity)
   }
 
@@ -35,18 +41,24 @@ export class OpenUploads {
    * @throws StorageUnavailable if the whole directory is missing, and not this upload alone
    */
   async load (id: string): Promise<OpenUpload | null> {
-    const entry = await this.#load(id).catch(error => {
-      // Removed between two looks.
-      nullIfMissing(error)
-      return this.#forget(id)
-    })
+    const entry = await this.#loadIfThere(id)
     if (entry === null) await this.#directory.check()
     return entry
   }
 
+  async #loadIfThere (id: string): Promise<OpenUpload | null> {
+    try {
+      return await this.#load(id)
+    } catch (error) {
+      // Removed between two looks.
+      nullIfMissing(error)
+      return this.#forget(id)
+    }
+  }
+
   async #load (id: string): Promise<OpenUpload | null> {
     const recordStat = await this.#files.stat(this.#paths.record(id))
-    const entry = recordStat && await this.#get(id, getStamp(recordStat))
+    const entry = recordStat && (this.#getKnown(id, recordStat) ?? await this.#get(id, getStamp(recordStat)))
     const dataStat = entry && await this.#statData(entry)
     if (!entry) return this.#forget(id)
     // A file that was open and has no name any more: there may be a new one in its place.
@@ -61,6 +73,22 @@ export class OpenUploads {
   /** What is known of an upload without asking: right only for what its holder did last. */
   peek (id: string): OpenUpload | null {
     return this.#entries.get(id) ?? null
+  }
+
+  /**
+   * The caller holds the lock of the upload, and has just loaded or created it: in this turn of the event loop nobody can have changed it
+   * behind the back of {@link getVouched}.
+   */
+  vouch (entry: OpenUpload): void {
+    entry.vouchedIn = this.#turn.current
+  }
+
+  /** Once, what the holder of the lock has just looked at; `null` if that is not certain. */
+  getVouched (id: string): OpenUpload | null {
+    const entry = this.#entries.get(id)
+    if (entry === undefined || entry.vouchedIn !== this.#turn.current) return null
+    entry.vouchedIn = -1
+    return entry
   }
 
   /** As {@link load}, in the words of the contract. */
@@ -79,40 +107,35 @@ export class OpenUploads {
   }
 
   /** Takes in an upload that was just created, the stamp of its record, and the descriptor of its bytes. */
-  async add (record: UploadRecord, stamp: string, fd: number): Promise<void> {
-    await this.drop(record.upload.id)
-    this.#put(createEntry(record, stamp, fd))
+  add (record: UploadRecord, stamp: Stamp, fd: number): void {
+    // Of one that was removed by another process.
+    this.drop(record.upload.id)?.catch(ignore)
+    this.vouch(this.#put(createEntry(record, stamp, fd)))
   }
 
   /** Cuts off what must not be counted, if such a cut is due: before anything is written. */
   async cut (entry: OpenUpload): Promise<void> {
     const { cutAt } = entry
     if (cutAt === null) return
-    await this.use(entry, async fd => this.#files.truncate(fd, cutAt.length))
+    await this.use(entry, fd => this.#files.truncate(fd, cutAt.length))
     entry.cutAt = null
     entry.durable = cutAt.length
   }
 
   /** Runs `work` with a descriptor of the bytes, open for reading and writing. */
-  async use<Result> (entry: OpenUpload, work: (fd: number) => Promise<Result>): Promise<Result> {
-    entry.users++
-    try {
-      return await work(await this.#openFile(entry))
-    } finally {
-      entry.users--
-      entry.usedAt = Date.now()
-      await this.#closeIfDropped(entry)
-    }
+  use<Result> (entry: OpenUpload, work: (fd: number) => Result | Promise<Result>): Promise<Result> {
+    return this.#descriptors.use(entry, work)
   }
 
   /** Forgets an upload and closes its file, at once or when its last user is done. */
-  async drop (id: string): Promise<void> {
+  drop (id: string): Promise<void> | void {
     const entry = this.#entries.get(id)
     if (!entry) return
     this.#entries.delete(id)
-    this.#memory.add(entry)
+    // Without syncs, the length of the file tells as much.
+    if (this.#files.durability === 'fsync') this.#memory.add(entry)
     entry.dropped = true
-    await this.#closeIfDropped(entry)
+    if (entry.users === 0) return this.#descriptors.close(entry)
   }
 
   async close (): Promise<void> {
@@ -128,9 +151,13 @@ export class OpenUploads {
     return this.load(id)
   }
 
-  async #get (id: string, stamp: string): Promise<OpenUpload | null> {
+  #getKnown (id: string, recordStat: Stats): OpenUpload | null {
     const known = this.#entries.get(id)
-    if (known?.stamp === stamp) return known
+    return known && hasStamp(recordStat, known.stamp) ? known : null
+  }
+
+  async #get (id: string, stamp: Stamp): Promise<OpenUpload | null> {
+    const known = this.#entries.get(id)
     // What is known of a file that is not open need not be true of this one: the upload may have been removed, and created anew.
     if (known && known.file === null && known.users === 0 && known.cutAt === null) await this.drop(id)
     const record = await this.#readRecord(id)
@@ -146,7 +173,7 @@ export class OpenUploads {
   async #statData (entry: OpenUpload): Promise<Stats | null> {
     if (entry.file === null) return this.#files.stat(this.#paths.data(entry.id))
     // In use, so that nobody closes it meanwhile: its number might be another file's by then.
-    const stat = await this.use(entry, async fd => this.#files.statOpen(fd))
+    const stat = await this.use(entry, fd => this.#files.statOpen(fd))
     return stat.nlink > 0 ? stat : null
   }
 
@@ -171,7 +198,7 @@ export class OpenUploads {
 
   async #sync (entry: OpenUpload): Promise<void> {
     try {
-      await this.use(entry, async fd => this.#files.sync(fd))
+      await this.use(entry, fd => this.#files.sync(fd))
     } catch (error) {
       if (!isReadOnly(error)) throw error
       await this.#syncReadOnly(entry.id)
@@ -190,28 +217,6 @@ export class OpenUploads {
     }
   }
 
-  async #openFile (entry: OpenUpload): Promise<number> {
-    entry.file ??= Promise.resolve(this.#files.open(this.#paths.data(entry.id)))
-    try {
-      return await entry.file
-    } catch (error) {
-      entry.file = null
-      throw error
-    }
-  }
-
-  async #closeIfDropped (entry: OpenUpload): Promise<void> {
-    if (entry.dropped && entry.users === 0) await this.#close(entry)
-  }
-
-  async #close (entry: OpenUpload): Promise<void> {
-    const { file } = entry
-    if (file === null) return
-    entry.file = null
-    const fd = await file.catch(() => null)
-    if (fd !== null) await this.#files.release(fd)
-  }
-
   async #forget (id: string): Promise<null> {
     await this.drop(id)
     return null
@@ -220,7 +225,7 @@ export class OpenUploads {
   #evict (): void {
     for (const [id, entry] of this.#entries) {
       if (!isUnused(entry)) continue
-      this.drop(id).catch(ignore)
+      this.drop(id)?.catch(ignore)
       return
     }
   }
@@ -228,7 +233,7 @@ export class OpenUploads {
   /** Closes the files that nobody has used since `limit`. What is known of the uploads stays. */
   async #closeUnused (limit: number): Promise<boolean> {
     const unused = [...this.#entries.values()].filter(({ file, users, usedAt }) => file !== null && users === 0 && usedAt < limit)
-    await Promise.all(unused.map(entry => this.#close(entry)))
+    await Promise.all(unused.map(entry => this.#descriptors.close(entry)))
     return unused.length > 0
   }
 }

@@ -1,12 +1,21 @@
 import { createReadStream } from 'node:fs'
 import { opendir } from 'node:fs/promises'
 import { Readable } from 'node:stream'
-import type { ByteRange } from '../../lib/storage.js'
+import type { ByteRange, FindHint } from '../../lib/storage.js'
 import type { Upload } from '../../lib/upload.js'
 import { nullIfMissing, throwStorageError } from './failure.js'
 import { getRecordId } from './paths.js'
+import { toUpload } from './record.js'
 import type { Files } from './files.js'
 import type { Store } from './store.js'
+
+/** Who is about to append holds the lock: what is found now stays so until then. */
+export async function find ({ uploads }: Store, id: string, { appendAt }: FindHint = {}): Promise<Upload | null> {
+  const entry = await uploads.load(id)
+  if (entry === null) return null
+  if (appendAt !== undefined) uploads.vouch(entry)
+  return toUpload(entry.record, entry.durable, entry.modifiedAt)
+}
 
 /** Opens before it answers: a file that was just removed is no upload, and not a broken stream. */
 export async function read ({ files, paths, directory }: Store, id: string, { start, end }: ByteRange): Promise<Readable | null> {

@@ -19,7 +19,25 @@ export interface UploadRecord {
 const VERSION = 1
 
 export function serializeRecord ({ upload, marked, hold, finished, processed }: UploadRecord): string {
-  return JSON.stringify({ version: VERSION, marked, hold, finished, processed, upload }) + '\n'
+  return JSON.stringify({ version: VERSION, marked, hold, finished, processed, upload: toPlain(upload) }) + '\n'
+}
+
+/** With times in ms: text is made of numbers at half the cost of dates. */
+function toPlain (upload: NewUpload) {
+  return {
+    id: upload.id,
+    length: upload.length,
+    metadata: upload.metadata,
+    serverMetadata: upload.serverMetadata,
+    echo: upload.echo,
+    partial: upload.partial,
+    final: upload.final,
+    parts: upload.parts,
+    completes: upload.completes,
+    createdAt: upload.createdAt.getTime(),
+    expiresAt: upload.expiresAt === null ? null : upload.expiresAt.getTime(),
+    purpose: upload.purpose
+  } satisfies Record<keyof NewUpload, unknown>
 }
 
 /** `null` for anything but a whole record of this id: a file that was being written when its process died is none. */
@@ -33,7 +51,11 @@ export function parseRecord (id: string, text: string): UploadRecord | null {
 }
 
 /** @param offset bytes that are durable */
-export function toUpload ({ upload, marked, finished, processed }: UploadRecord, offset: number, modifiedAt: Date): Upload {
-  const complete = marked || (offset === upload.length && upload.completes === 'at-length')
-  return joinUpload(upload, { offset, complete, finished, processed, modifiedAt })
+export function toUpload (record: UploadRecord, offset: number, modifiedAt: Date): Upload {
+  const { upload, finished, processed } = record
+  return joinUpload(upload, { offset, complete: isCompleteAt(record, offset), finished, processed, modifiedAt })
+}
+
+export function isCompleteAt ({ upload, marked }: UploadRecord, offset: number): boolean {
+  return marked || (offset === upload.length && upload.completes === 'at-length')
 }

@@ -1,4 +1,4 @@
-import { getStamp, type OpenUpload } from './open-upload.js'
+import { getStamp, type OpenUpload, type Stamp } from './open-upload.js'
 import { serializeRecord, type UploadRecord } from './record.js'
 import type { Store } from './store.js'
 
@@ -7,7 +7,7 @@ export async function replaceRecord ({ files, paths, directory }: Store, upload:
   await directory.check()
   const temporary = paths.temporary(upload.id)
   const fd = await files.createOrThrow(temporary)
-  let stamp: string
+  let stamp: Stamp
   try {
     try {
       await files.writeText(fd, serializeRecord(record))

@@ -21,28 +21,34 @@ import { isInterruption, receive } from './receive.js'
  */
 export async function append (context: Context, id: string, command: AppendCommand, exchange: Exchange): Promise<Completion> {
   await checkAccess(context, id, 'append', exchange)
-  return context.admission.admit(exchange.request, command, () => appendInTurn(context, id, command, exchange)).catch(async error => {
+  try {
+    return await context.admission.admit(exchange.request, command, () => appendInTurn(context, id, command, exchange))
+  } catch (error) {
     // "in every PATCH response if the upload is going to expire" (EX-2): in that of one that never got hold of it, too.
     if (error instanceof LockTimeout || isTurnedAway(error)) exchange.see(await find(context, id))
     throw error
-  })
+  }
 }
 
-async function appendInTurn (context: Context, id: string, command: AppendCommand, exchange: Exchange): Promise<Completion> {
+function appendInTurn (context: Context, id: string, command: AppendCommand, exchange: Exchange): Promise<Completion> {
   return context.locker.withLock(id, context.options.lockTimeout, async wanted => {
     const found = await findFor(context, id, exchange, { appendAt: command.offset })
-    const received = await receiveAll(context, found, command, exchange, wanted).catch(error => removeOnOverflow(context, found, command, exchange, error))
-    const completion = await answerIfDue(context, await completeIfDue(context, received, exchange), exchange)
+    const completed = await completeIfDue(context, await receiveAll(context, found, command, exchange, wanted), exchange)
+    const completion = exchange.answer === null ? completed : await answerIfDue(context, completed, exchange)
     completeWaiting(context, completion.upload, exchange)
     return completion
   })
 }
 
 async function receiveAll (context: Context, found: Upload, command: AppendCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
-  check(context, found, command, exchange)
-  const upload = await agree(context, found, command)
-  const received = await receiveWithLength(context, upload, command, exchange, wanted)
-  return command.completion === 'at-end-of-body' ? end(context, received) : received
+  try {
+    check(context, found, command, exchange)
+    const upload = await agree(context, found, command)
+    const received = await receiveWithLength(context, upload, command, exchange, wanted)
+    return command.completion === 'at-end-of-body' ? await end(context, received) : received
+  } catch (error) {
+    return removeOnOverflow(context, found, command, exchange, error)
+  }
 }
 
 function check (context: Context, upload: Upload, { offset, length, declared, completion }: AppendCommand, { request }: Exchange): void {
@@ -68,7 +74,7 @@ function checkNewLength (upload: Upload, length: number): void {
  * The length is set before the bytes come, so that a crash never leaves all of them without it; it is taken back where the body is refused: then nothing
  * has changed (CD-6). Bytes that stay keep their length.
  */
-async function receiveWithLength (context: Context, upload: Upload, command: AppendCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
+function receiveWithLength (context: Context, upload: Upload, command: AppendCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
   const { length } = command
   if (length === null || upload.length !== null) return receive(context, upload, command, exchange, wanted)
   if (length === upload.offset) return receiveNothing(context, upload, length, command, exchange, wanted)

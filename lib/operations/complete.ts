@@ -1,7 +1,7 @@
 import type { Context } from '../context.js'
 import type { FinishDecision, HookRequest } from '../hooks.js'
 import type { Log } from '../log.js'
-import { isDue, type Upload } from '../upload.js'
+import { changeState, isDue, type Upload } from '../upload.js'
 import { settleDigests } from './digest.js'
 
 /** An upload after an operation, and what the application adds to the response. */
@@ -27,11 +27,13 @@ export interface Cause {
 export async function completeIfDue (context: Context, upload: Upload, cause: Cause): Promise<Completion> {
   if (upload.complete) return finishIfDue(context, upload, cause)
   if (!isDue(upload)) return { upload, decision: {} }
-  const decisions = upload.partial ? [] : await context.hooks.runPre('preFinish', cause.log, cause.request, upload)
+  const asked = !upload.partial && context.hooks.has('preFinish')
+  const decisions = asked ? await context.hooks.runPre('preFinish', cause.log, cause.request, upload) : []
   await context.storage.complete(upload.id)
-  const { upload: complete } = await finishIfDue(context, { ...upload, complete: true }, cause)
+  const complete = changeState(upload, { complete: true })
+  const { upload: finished } = isUnfinished(complete) ? await finishIfDue(context, complete, cause) : { upload: complete }
   context.arrivals.notify()
-  return { upload: complete, decision: mergeDecisions(decisions) }
+  return { upload: finished, decision: mergeDecisions(decisions) }
 }
 
 /**
@@ -49,7 +51,7 @@ export async function finishIfDue (context: Context, upload: Upload, cause: Caus
   unmarked.add(key)
   await context.storage.update(upload.id, () => ({ finished: true, ...purpose && { purpose } }))
   unmarked.delete(key)
-  return { upload: { ...upload, finished: true, purpose }, decision: {} }
+  return { upload: { ...changeState(upload, { finished: true }), purpose }, decision: {} }
 }
 
 /** Whether a complete upload waits for its `postFinish` hooks, or its digests: there was something of that kind when it was created. */

@@ -20,21 +20,22 @@ export async function create (context: Context, command: CreateCommand, exchange
   const length = command.parts ? await checkParts(context, command.parts, exchange) : command.length
   checkLength(context, length, exchange.request)
   if (command.body) checkBody(context, { length: command.length, offset: 0 }, command.body.declared, exchange.request)
-  return context.admission.admit(exchange.request, command.body, () => decideAndStore(context, command, length, exchange))
+  return await context.admission.admit(exchange.request, command.body, () => decideAndStore(context, command, length, exchange))
 }
 
 async function decideAndStore (context: Context, command: CreateCommand, length: number | null, exchange: Exchange): Promise<Completion> {
   const { locker, options } = context
-  const draft = await decide(context, await draw(context, command, length, exchange), command, exchange)
+  const drawn = draw(context, await options.generateId(exchange.request, command.metadata), command, length)
+  const draft = checkId(context.hooks.has('preCreate') ? await decide(context, drawn, command, exchange) : drawn)
   // Nobody else can know a random id yet; a chosen one may be asked for by two requests at once.
-  if (command.body === null && command.parts === null && !options.hasOwnIds) return store(context, draft, command, exchange, NOBODY)
-  return locker.withLock(draft.id, options.lockTimeout, wanted => store(context, draft, command, exchange, wanted))
+  if (command.body === null && command.parts === null && !options.hasOwnIds) return await store(context, draft, command, exchange, NOBODY)
+  return await locker.withLock(draft.id, options.lockTimeout, wanted => store(context, draft, command, exchange, wanted))
 }
 
-async function draw (context: Context, command: CreateCommand, length: number | null, { request }: Exchange): Promise<NewUpload> {
+function draw (context: Context, id: string, command: CreateCommand, length: number | null): NewUpload {
   const purpose = createPurpose(context, command.digests)
   return {
-    id: await context.options.generateId(request, command.metadata),
+    id,
     length,
     metadata: command.metadata,
     serverMetadata: {},
@@ -51,10 +52,9 @@ async function draw (context: Context, command: CreateCommand, length: number | 
 
 /** Lets the application's hooks refuse the upload or change its draft; each sees what those before it decided. */
 async function decide (context: Context, draft: NewUpload, command: CreateCommand, { request, log }: Exchange): Promise<NewUpload> {
-  if (!context.hooks.has('preCreate')) return checkId(draft)
   const decided = await context.hooks.runPreCreate(log, request, draft)
   const echo = decided.metadata === draft.metadata ? draft.echo : { ...draft.echo, ...command.echoMetadata(decided.metadata) }
-  return checkId({ ...decided, echo })
+  return { ...decided, echo }
 }
 
 /** @throws TUS_ERR_ID_INVALID */
@@ -66,12 +66,13 @@ function checkId (draft: NewUpload): NewUpload {
 async function store (context: Context, draft: NewUpload, command: CreateCommand, exchange: Exchange, wanted: Wanted): Promise<Completion> {
   await context.storage.create(draft)
   const upload = joinUpload(draft, { offset: 0, complete: false, finished: false, processed: false, modifiedAt: draft.createdAt })
-  await context.hooks.runPost('postCreate', exchange.log, exchange.request, upload)
+  if (context.hooks.has('postCreate')) await context.hooks.runPost('postCreate', exchange.log, exchange.request, upload)
   if (upload.final) await orUndo(context, upload, exchange, () => waitForParts(context, upload))
   exchange.see(upload)
   const announced = command.resumable && exchange.announce(upload)
   const received = command.body === null ? upload : await fill(context, upload, { ...command, body: command.body }, announced, exchange, wanted)
-  const completion = await answerIfDue(context, await concatenateIfDue(context, received, exchange), exchange)
+  const completed = await concatenateIfDue(context, received, exchange)
+  const completion = exchange.answer === null ? completed : await answerIfDue(context, completed, exchange)
   completeWaiting(context, completion.upload, exchange)
   return completion
 }

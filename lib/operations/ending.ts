@@ -19,14 +19,13 @@ export function chooseCompletion ({ hooks }: Context, { partial, purpose }: Pick
  * Notes what this request says of the end of the upload, before a byte of it is stored: a process that dies behind the last byte leaves an upload of which
  * the next request can tell whether it is complete. An upload that was created before the application had finish hooks must not complete around them.
  */
-export async function agree (context: Context, upload: Upload, wish: Wish): Promise<Upload> {
+export function agree (context: Context, upload: Upload, wish: Wish): Promise<Upload> | Upload {
   if (upload.complete) return upload
   const purpose = addDigests(upload.purpose, wish.digests)
   const chosen = chooseCompletion(context, { partial: upload.partial, purpose }, wish.completion)
   const completes = chosen === 'at-length' && upload.completes === 'by-mark' ? 'by-mark' : chosen
   if (completes === upload.completes && purpose === upload.purpose) return upload
-  await context.storage.update(upload.id, () => ({ completes, ...purpose && { purpose } }))
-  return { ...upload, completes, purpose }
+  return context.storage.update(upload.id, () => ({ completes, ...purpose && { purpose } })).then(() => ({ ...upload, completes, purpose }))
 }
 
 /**

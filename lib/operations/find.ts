@@ -42,8 +42,11 @@ export function isGone ({ options }: Context, upload: Upload): boolean {
  *
  * @throws TUS_ERR_UPLOAD_NOT_FOUND, what a hook throws
  */
-export async function checkAccess (context: Context, id: string, action: AccessAction, exchange: Exchange): Promise<void> {
-  if (!context.hooks.has('preAccess')) return
+export function checkAccess (context: Context, id: string, action: AccessAction, exchange: Exchange): Promise<void> | void {
+  if (context.hooks.has('preAccess')) return askForAccess(context, id, action, exchange)
+}
+
+async function askForAccess (context: Context, id: string, action: AccessAction, exchange: Exchange): Promise<void> {
   const upload = await findFor(context, id, exchange)
   await context.hooks.runPre('preAccess', exchange.log, exchange.request, upload, action)
 }

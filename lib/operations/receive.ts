@@ -3,7 +3,7 @@ import type { Context } from '../context.js'
 import { TUS_ERR_BODY_CUT, TUS_ERR_BODY_STALLED, TUS_ERR_BODY_TAKEN_OVER, TUS_ERR_SHUTTING_DOWN, TUS_ERR_UPLOAD_STOPPED, TusError } from '../errors.js'
 import type { Wanted } from '../locker.js'
 import type { UploadBody } from '../storage.js'
-import { isFull, type Upload } from '../upload.js'
+import { changeState, isFull, type Upload } from '../upload.js'
 import { VerifiedBody } from '../verified-body.js'
 import type { BodyCommand, Ending } from './commands.js'
 import type { Exchange } from './exchange.js'
@@ -32,7 +32,7 @@ export async function receive (context: Context, upload: Upload, command: BodyCo
   try {
     if (prepare !== null) await run(prepare, body)
     const offset = await context.storage.append(upload.id, { offset: upload.offset, keep, ...reporter.addition, body: verify(body, command, upload) })
-    const appended = offset > upload.offset ? { ...upload, offset, modifiedAt: new Date() } : upload
+    const appended = offset > upload.offset ? changeState(upload, { offset, modifiedAt: new Date() }) : upload
     exchange.see(appended)
     await reporter.end(appended)
     // A body that brought the last byte has done its work, whatever happened behind it; unless its end is what counts.

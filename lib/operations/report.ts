@@ -39,7 +39,11 @@ export class Reporter {
    *
    * @throws TUS_ERR_UPLOAD_STOPPED if a hook ended the upload, which is then removed
    */
-  async end (upload: Upload): Promise<void> {
+  end (upload: Upload): Promise<void> | void {
+    if (this.#running !== null || this.#context.hooks.has('postReceive')) return this.#endReports(upload)
+  }
+
+  async #endReports (upload: Upload): Promise<void> {
     await this.#running
     if (this.#stopped === null && upload.offset > this.#reported) await this.#report(upload)
     if (this.#stopped !== null) await this.#remove(upload, this.#stopped)

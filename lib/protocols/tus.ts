@@ -199,13 +199,18 @@ function decodeCreationBody (message: Message, offer: Offer): BodyCommand {
 /** The content type decides before a byte of the body is read (CO-24, CU-3). */
 function decodeBody (message: Message, offer: Offer): BodyCommand {
   const { headers } = message
-  const type = headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase()
-  if (type !== CONTENT_TYPE) throw TUS_ERR_CONTENT_TYPE({ expected: CONTENT_TYPE })
-  const { 'content-encoding': coding = 'identity', 'transfer-encoding': transfer = 'chunked' } = headers
+  if (!isOffsetStream(headers['content-type'])) throw TUS_ERR_CONTENT_TYPE({ expected: CONTENT_TYPE })
+  const { 'content-encoding': coding, 'transfer-encoding': transfer } = headers
+  const chunked = transfer !== undefined
+  if (coding !== undefined && coding.toLowerCase() !== 'identity') throw TUS_ERR_CONTENT_ENCODING()
   // Node undoes `chunked`, and hands out a compression inside of it as if it were the bytes.
-  if (coding.toLowerCase() !== 'identity' || transfer.toLowerCase() !== 'chunked') throw TUS_ERR_CONTENT_ENCODING()
-  const chunked = headers['transfer-encoding'] !== undefined
+  if (chunked && transfer.toLowerCase() !== 'chunked') throw TUS_ERR_CONTENT_ENCODING()
   return { declared: chunked ? null : Number(headers['content-length'] ?? 0), verification: decodeChecksum(message, offer), onOverflow: 'keep' }
+}
+
+/** As nearly all clients write it, or in another form of the same. */
+function isOffsetStream (type: string | undefined): boolean {
+  return type === CONTENT_TYPE || type?.split(';', 1)[0]!.trim().toLowerCase() === CONTENT_TYPE
 }
 
 /** In a header, or announced by one and sent behind the body (CT-2). */
@@ -217,7 +222,7 @@ function decodeChecksum ({ headers, getTrailers }: Message, offer: Offer): Verif
     const checksum = parseChecksum(announced, checksumAlgorithms)
     return { algorithms: [checksum.algorithm], readChecksums: () => [checksum] }
   }
-  if (!/(?:^|,)\s*upload-checksum\s*(?:,|$)/i.test(headers.trailer ?? '')) return null
+  if (headers.trailer === undefined || !/(?:^|,)\s*upload-checksum\s*(?:,|$)/i.test(headers.trailer)) return null
   need(offer, 'checksum-trailer')
   return { algorithms: checksumAlgorithms, readChecksums: () => [parseChecksum(getTrailers()['upload-checksum'], checksumAlgorithms)] }
 }

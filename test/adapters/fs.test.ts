@@ -5,6 +5,7 @@ import { Directory } from '../../adapters/fs/directory.js'
 import { Files } from '../../adapters/fs/files.js'
 import { createFsStorage } from '../../adapters/fs/index.js'
 import { Pace } from '../../adapters/fs/pace.js'
+import { Turn } from '../../adapters/fs/turn.js'
 import { StorageFull, StorageUnavailable, UploadExists, type Storage, type UploadBody } from '../../lib/storage.js'
 import type { NewUpload } from '../../lib/upload.js'
 import { listNames, makeDirectory } from '../support/app.js'
@@ -228,7 +229,7 @@ t.test('Pace: leaves synchronous calls alone after several slow ones, and comes 
 })
 
 t.test('Directory: one sync serves everybody who waits for it', async t => {
-  const directory = new Directory(await makeDirectory(t), new Files('fsync', new Pace(2), new Pace(1, false)))
+  const directory = new Directory(await makeDirectory(t), new Files('fsync', new Pace(2), new Pace(1, false)), new Turn())
   t.equal(directory.sync(), undefined, 'nothing to do before it is open')
   await directory.open()
   const first = directory.sync()

@@ -12,27 +12,36 @@ import { getPath, patch, post } from '../support/http-tus.js'
 
 async function makeApps (t: Test, options: TusOptions): Promise<[FastifyInstance, FastifyInstance, string]> {
   const directory = await makeDirectory(t)
-  const open = async () => {
-    const app = Fastify()
-    t.teardown(() => app.close())
-    await app.register(fastifyTus, { storage: createFsStorage({ directory, durability: 'none' }), ...options })
-    return app
-  }
-  return [await open(), await open(), directory]
+  return [await openApp(t, directory, options), await openApp(t, directory, options), directory]
 }
 
+async function openApp (t: Test, directory: string, options: TusOptions): Promise<FastifyInstance> {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(fastifyTus, { storage: createFsStorage({ directory, durability: 'none' }), ...options })
+  return app
+}
+
+/** Of an upload that gets no bytes, in ms. */
+const LIFETIME = 60_000
+
 t.test('EX-5: a sweep in one process never takes an upload that is resumed in another', async t => {
-  const [first, second, directory] = await makeApps(t, { expiration: { incomplete: 60, sweepInterval: null } })
+  const expiration = { incomplete: LIFETIME, sweepInterval: null }
+  const [creator, first, directory] = await makeApps(t, { expiration })
+  const second = await openApp(t, directory, { expiration })
   const outcomes: Record<string, number> = {}
   for (let round = 0; round < 150; round++) {
-    const url = getPath(await post(first, { 'upload-length': '10' }))
-    await sleep(52 + Math.random() * 14)
+    const url = getPath(await post(creator, { 'upload-length': '10' }))
+    const path = join(directory, url.split('/').at(-1)!)
+    await patch(creator, url, 0, 'x')
+    // It expires now, a little earlier or a little later.
+    const modifiedAt = new Date(Date.now() - LIFETIME - 4 + Math.random() * 10)
+    await utimes(path, modifiedAt, modifiedAt)
     const sweeping = second.tus.sweep()
-    const { statusCode } = await patch(first, url, 0, 'hello')
+    const { statusCode } = await patch(first, url, 1, 'hello')
     await sweeping
-    // On the disk: in the eyes of a client it may have expired once more in the meantime.
-    const size = await stat(join(directory, url.split('/').at(-1)!)).then(({ size }) => size, () => null)
-    if (statusCode === 204) t.equal(size, 5, 'who was told that the bytes are kept has them')
+    const size = await stat(path).then(({ size }) => size, () => null)
+    if (statusCode === 204) t.equal(size, 6, 'who was told that the bytes are kept has them')
     else t.match([statusCode, size ?? 0], [/404|410/, 0])
     outcomes[statusCode] = (outcomes[statusCode] ?? 0) + 1
   }

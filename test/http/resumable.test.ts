@@ -153,6 +153,28 @@ t.test('the hooks of the route decide on every request, and so do those of the p
   t.same(order, ['POST', 'PATCH', 'preFinish', 'postFinish', 'handler'])
 })
 
+t.test('the schema of the route holds for its uploads, and what it makes of parameters', async t => {
+  const { port } = await start(t, createMemoryStorage(), {
+    prepare (app) {
+      const schema = {
+        params: { type: 'object', additionalProperties: false, properties: { number: { type: 'integer' } } },
+        querystring: { type: 'object', additionalProperties: false, properties: { deep: { type: 'boolean' } } },
+        headers: { type: 'object', required: ['x-title'], properties: { 'x-title': { type: 'string' } } },
+        body: { type: 'object', required: ['nothing'] }
+      }
+      app.post('/typed/:number', { schema }, app.tus.resumable(async ({ params, query }) => ({ params, query })))
+    }
+  })
+  const expected = { status: 200, body: '{"params":{"number":7},"query":{"deep":true}}' }
+  const title = { 'x-title': 'x' }
+  t.match(await ask(t, port, 'POST', '/typed/7?deep=true', title, 'hello'), expected)
+  t.equal((await ask(t, port, 'POST', '/typed/7', {}, 'hello')).status, 400)
+  t.equal((await ask(t, port, 'POST', '/typed/x', title, 'hello')).status, 400)
+  const path = await begin(t, port, 'hello', title, '/typed/7?deep=true')
+  t.match(await append(t, port, path, 5, '', '?1'), expected)
+  t.equal((await retrieve(t, port, path.replace('/7/', '/x/'))).status, 400)
+})
+
 t.test('limits hold there as everywhere', async t => {
   const { port, seen } = await start(t, createMemoryStorage(), { options: { maxSize: 10 } })
   t.match(await ask(t, port, 'POST', TARGET, {}, 'hello world'), { status: 413 })

@@ -1,6 +1,7 @@
 import type { Locker, Wanted } from '../../../lib/locker.js'
 import type { Directory } from '../directory.js'
 import type { Files } from '../files.js'
+import type { Turn } from '../turn.js'
 import { DirectoryLocker } from './directory-locker.js'
 
 /**
@@ -11,24 +12,34 @@ export class LastingLocker implements Locker {
   readonly #path: string
   readonly #directory: Directory
   readonly #files: Files
+  readonly #turn: Turn
+  #registeredIn = -1
   #current: DirectoryLocker
   #renewal: Promise<void> | null = null
 
-  private constructor (path: string, directory: Directory, files: Files, current: DirectoryLocker) {
+  private constructor (path: string, directory: Directory, files: Files, turn: Turn, current: DirectoryLocker) {
     this.#path = path
     this.#directory = directory
     this.#files = files
+    this.#turn = turn
     this.#current = current
   }
 
   /** @throws LocksUnsupported where processes can't exclude each other */
-  static async open (path: string, directory: Directory, files: Files): Promise<LastingLocker> {
-    return new LastingLocker(path, directory, files, await DirectoryLocker.open(path, files))
+  static async open (path: string, directory: Directory, files: Files, turn: Turn): Promise<LastingLocker> {
+    return new LastingLocker(path, directory, files, turn, await DirectoryLocker.open(path, files))
   }
 
-  async withLock<Result> (id: string, timeout: number, work: (wanted: Wanted) => Promise<Result>): Promise<Result> {
+  withLock<Result> (id: string, timeout: number, work: (wanted: Wanted) => Promise<Result>): Promise<Result> {
+    // One look serves all requests of a turn.
+    if (this.#registeredIn === this.#turn.current) return this.#current.withLock(id, timeout, work)
+    return this.#lookAgain().then(() => this.#current.withLock(id, timeout, work))
+  }
+
+  async #lookAgain (): Promise<void> {
+    const turn = this.#turn.current
     if (!await this.#current.isRegistered()) await this.#renew()
-    return this.#current.withLock(id, timeout, work)
+    this.#registeredIn = turn
   }
 
   tidy (before: Date): Promise<void> {

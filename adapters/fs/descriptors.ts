@@ -1,0 +1,43 @@
+import { ignore } from './failure.js'
+import type { Files } from './files.js'
+import type { OpenUpload } from './open-upload.js'
+import type { Paths } from './paths.js'
+
+/** The open files of the uploads in use. */
+export class Descriptors {
+  readonly #files: Files
+  readonly #paths: Paths
+
+  constructor (files: Files, paths: Paths) {
+    this.#files = files
+    this.#paths = paths
+  }
+
+  /** Runs `work` with a descriptor of the bytes, which stays open until then, and behind that unless the upload was dropped. */
+  async use<Result> (entry: OpenUpload, work: (fd: number) => Result | Promise<Result>): Promise<Result> {
+    entry.users++
+    try {
+      return await work(await this.#open(entry))
+    } finally {
+      entry.users--
+      entry.usedAt = Date.now()
+      if (entry.dropped && entry.users === 0) await this.close(entry)
+    }
+  }
+
+  /** Closes the file of an upload that nobody uses. */
+  close (entry: OpenUpload): Promise<void> | void {
+    const { file } = entry
+    entry.file = null
+    if (file instanceof Promise) return file.then(fd => this.#files.release(fd), ignore)
+    if (file !== null) return this.#files.release(file)
+  }
+
+  #open (entry: OpenUpload): Promise<number> | number {
+    if (entry.file !== null) return entry.file
+    const file = this.#files.open(this.#paths.data(entry.id))
+    entry.file = file
+    if (file instanceof Promise) file.catch(() => { if (entry.file === file) entry.file = null })
+    return file
+  }
+}
