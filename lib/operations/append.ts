@@ -33,22 +33,19 @@ export async function append (context: Context, id: string, command: AppendComma
 function appendInTurn (context: Context, id: string, command: AppendCommand, exchange: Exchange): Promise<Completion> {
   return context.locker.withLock(id, context.options.lockTimeout, async wanted => {
     const found = await findFor(context, id, exchange, { appendAt: command.offset })
-    const completed = await completeIfDue(context, await receiveAll(context, found, command, exchange, wanted), exchange)
+    let received: Upload
+    try {
+      check(context, found, command, exchange)
+      received = await receiveWithLength(context, await agree(context, found, command), command, exchange, wanted)
+      if (command.completion === 'at-end-of-body') received = await end(context, received)
+    } catch (error) {
+      return removeOnOverflow(context, found, command, exchange, error)
+    }
+    const completed = await completeIfDue(context, received, exchange)
     const completion = exchange.answer === null ? completed : await answerIfDue(context, completed, exchange)
     completeWaiting(context, completion.upload, exchange)
     return completion
   })
-}
-
-async function receiveAll (context: Context, found: Upload, command: AppendCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
-  try {
-    check(context, found, command, exchange)
-    const upload = await agree(context, found, command)
-    const received = await receiveWithLength(context, upload, command, exchange, wanted)
-    return command.completion === 'at-end-of-body' ? await end(context, received) : received
-  } catch (error) {
-    return removeOnOverflow(context, found, command, exchange, error)
-  }
 }
 
 function check (context: Context, upload: Upload, { offset, length, declared, completion }: AppendCommand, { request }: Exchange): void {

@@ -50,6 +50,7 @@ export function createPurpose ({ target }: Context, digests: Purpose['digests'])
 
 /** @throws TUS_ERR_DIGEST_MISMATCH if another digest was given before */
 function addDigests (purpose: Purpose | undefined, digests: Purpose['digests']): Purpose | undefined {
+  if (isEmpty(digests)) return purpose
   const known = purpose?.digests ?? {}
   const added = Object.entries(digests).filter(([algorithm, digest]) => !(algorithm in known) || (digest !== null && known[algorithm] !== digest))
   if (added.length === 0) return purpose
@@ -58,5 +59,9 @@ function addDigests (purpose: Purpose | undefined, digests: Purpose['digests']):
 }
 
 function hasDigests (purpose: Purpose | undefined): boolean {
-  return purpose !== undefined && Object.keys(purpose.digests).length > 0
+  return purpose !== undefined && !isEmpty(purpose.digests)
+}
+
+function isEmpty (digests: Purpose['digests']): boolean {
+  return Object.keys(digests).length === 0
 }

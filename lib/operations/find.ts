@@ -8,15 +8,16 @@ import type { Exchange } from './exchange.js'
 
 /** The upload, or `null`. One that has expired is not there, unless it is asked for. */
 export async function find (context: Context, id: string, which: 'alive' | 'expired too' = 'alive'): Promise<Upload | null> {
-  const upload = await findHere(context, id)
-  return upload === null || (which === 'alive' && isGone(context, upload)) ? null : upload
+  const upload = await context.storage.find(id)
+  return upload === null || isElsewhere(context, upload) || (which === 'alive' && isGone(context, upload)) ? null : upload
 }
 
 /** @throws TUS_ERR_UPLOAD_NOT_FOUND, TUS_ERR_UPLOAD_EXPIRED as long as the server remembers */
 export async function findOrThrow (context: Context, id: string, hint?: FindHint): Promise<Upload> {
-  const upload = await findHere(context, id, hint)
-  if (upload !== null && !isGone(context, upload)) return upload
-  throw upload !== null || context.expiredIds.has(id) ? TUS_ERR_UPLOAD_EXPIRED() : TUS_ERR_UPLOAD_NOT_FOUND()
+  const upload = await context.storage.find(id, hint)
+  const isHere = upload !== null && !isElsewhere(context, upload)
+  if (isHere && !isGone(context, upload)) return upload
+  throw isHere || context.expiredIds.has(id) ? TUS_ERR_UPLOAD_EXPIRED() : TUS_ERR_UPLOAD_NOT_FOUND()
 }
 
 /** As {@link findOrThrow}, and lets the request know which upload it is about. */
@@ -27,9 +28,8 @@ export async function findFor (context: Context, id: string, exchange: Exchange,
 }
 
 /** An upload that belongs to another request of the application is not there for this one. */
-async function findHere ({ storage, target }: Context, id: string, hint?: FindHint): Promise<Upload | null> {
-  const upload = await storage.find(id, hint)
-  return upload === null || (target !== undefined && (upload.purpose?.target ?? null) !== target) ? null : upload
+function isElsewhere ({ target }: Context, { purpose }: Upload): boolean {
+  return target !== undefined && (purpose === undefined ? null : purpose.target) !== target
 }
 
 export function isGone ({ options }: Context, upload: Upload): boolean {
