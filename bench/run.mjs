@@ -1,10 +1,8 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { inspect } from 'node:util'
+import { collect } from './runner/collect.mjs'
 import { UsageError, parseFlags, select, usage } from './runner/flags.mjs'
-import { describeMachine, getFilesystem } from './runner/machine.mjs'
-import { measure } from './runner/measure.mjs'
+import { describeMachine } from './runner/machine.mjs'
 import { Unprepared, prepare } from './runner/prepare.mjs'
 import { writeResults } from './runner/readme.mjs'
 import { formatReport } from './runner/report.mjs'
@@ -24,48 +22,51 @@ async function run (flags) {
   const chosen = select('workload', workloads, flags.workload).map(workload => flags.quick ? shrink(workload) : workload)
   const tools = prepare()
   const contestants = select('contestant', await loadContestants(), flags.contestant)
-  const directory = createDirectory(flags.dir)
-  try {
-    const plan = { contestants, rounds: flags.rounds, directory, nodeOptions: flags['node-option'], tools, flush: getFilesystem(directory) !== 'tmpfs' }
-    // Every workload gets a fresh process, but for a smoke run that would take too long.
-    const samples = await collect(flags.quick ? [chosen] : chosen.map(workload => [workload]), plan)
-    const facts = { machine: describeMachine(directory), versions: getVersions(contestants), rounds: flags.rounds, quick: flags.quick }
-    if (flags.json) writeFileSync(flags.json, JSON.stringify({ ...facts, samples }, null, 2) + '\n')
-    const report = formatReport(facts, chosen, contestants, samples)
-    process.stdout.write(report)
-    if (flags.write) writeResults(report)
-  } finally {
-    rmSync(directory, { recursive: true, force: true })
-  }
+  const results = flags.from ? readResults(flags.from) : await measureAll(flags, chosen, contestants, tools)
+  save(flags, results)
+  const report = formatReport(results, chosen, contestants)
+  process.stdout.write(report)
+  if (flags.write || isWhole(flags)) writeResults(results, chosen, contestants)
+}
+
+/** Whether everything was measured: what would be left out would vanish from the README. */
+function isWhole ({ workload, contestant, quick, from }) {
+  return !quick && [workload, contestant, from].every(flag => flag === undefined)
+}
+
+async function measureAll (flags, chosen, contestants, tools) {
+  const present = contestants.filter(contestant => isPresent(contestant, flags.contestant !== undefined))
+  const facts = { machine: describeMachine(), versions: getVersions(present), quick: flags.quick }
+  // Somebody may end it before its end.
+  const keep = samples => save(flags, { ...facts, samples })
+  return { ...facts, samples: await collect(chosen, { ...flags, contestants: present, nodeOptions: flags['node-option'], tools, keep }) }
+}
+
+function save ({ json }, results) {
+  if (json) writeFileSync(json, JSON.stringify(results, null, 1) + '\n')
+}
+
+/** @throws Unprepared if one that was asked for can't be run */
+function isPresent ({ name, getLack }, asked) {
+  const lack = getLack?.() ?? null
+  if (lack !== null && asked) throw new Unprepared(`${name}: ${lack}`)
+  if (lack !== null) process.stderr.write(`without ${name}: ${lack}\n`)
+  return lack === null
 }
 
 function shrink (workload) {
   return { ...workload, title: `${workload.title}, shrunk`, ...workload.quick }
 }
 
-async function collect (groups, plan) {
-  const samples = []
-  for (const group of groups) {
-    for await (const sample of measure(group, plan)) {
-      samples.push(sample)
-      process.stderr.write(`${sample.workload} ${sample.round}/${plan.rounds} ${sample.contestant} ${sample.seconds.toFixed(2)} s\n`)
-    }
-  }
-  return samples
-}
-
-/** A directory of this run alone: on the memory filesystem if nobody asks for a disk. */
-function createDirectory (parent) {
-  const directory = mkdtempSync(join(parent ?? (existsSync('/dev/shm') ? '/dev/shm' : tmpdir()), 'fastify-tus-bench-'))
-  for (const signal of ['SIGINT', 'SIGTERM']) {
-    process.once(signal, () => {
-      rmSync(directory, { recursive: true, force: true })
-      process.exit(1)
-    })
-  }
-  return directory
-}
-
 function getVersions (contestants) {
   return Object.assign({}, ...contestants.map(({ versions }) => versions?.() ?? {}))
+}
+
+function readResults (files) {
+  const all = files.map(file => JSON.parse(readFileSync(file, 'utf8')))
+  const samples = all.reduce((sum, results) => {
+    const replaced = new Set(results.samples.map(({ workload }) => workload))
+    return [...sum.filter(({ workload }) => !replaced.has(workload)), ...results.samples]
+  }, [])
+  return { ...all.at(-1), versions: Object.assign({}, ...all.map(({ versions }) => versions)), samples }
 }

@@ -5,11 +5,13 @@ export const usage = `Usage: node bench/run.mjs [flags]
   --workload a,b      only these workloads
   --contestant a,b    only these servers
   --rounds N          how often each server runs each workload (5)
-  --dir PATH          where to store: on another device than the memory filesystem
+  --dir PATH          where to store what goes to the memory filesystem else
+  --disk PATH         where to store in workloads for a disk (bench/build)
   --quick             tiny sizes, one round: shows that it works, not how fast
   --json FILE         writes every sample
-  --write             puts the report into bench/README.md
-  --node-option X     for the processes of the servers, such as --cpu-prof; repeatable
+  --from a,b          measures nothing: reports on samples that --json wrote; later files replace workloads of earlier ones
+  --write             puts the report into bench/README.md, and draws bench/plots, as a run of everything does
+  --node-option X     for the processes of servers made of Node, such as --cpu-prof; repeatable
 `
 
 /** The command line can't be understood. */
@@ -20,7 +22,7 @@ export function parseFlags (args) {
   const values = parse(args)
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 5))
   if (!Number.isInteger(rounds) || rounds < 1) throw new UsageError('--rounds must be a number from 1 on')
-  return { ...values, rounds, workload: split(values.workload), contestant: split(values.contestant) }
+  return { ...values, rounds, workload: split(values.workload), contestant: split(values.contestant), from: split(values.from) }
 }
 
 /**
@@ -52,8 +54,10 @@ const options = {
   contestant: { type: 'string' },
   rounds: { type: 'string' },
   dir: { type: 'string' },
+  disk: { type: 'string' },
   quick: { type: 'boolean', default: false },
   json: { type: 'string' },
+  from: { type: 'string' },
   write: { type: 'boolean', default: false },
   'node-option': { type: 'string', multiple: true, default: [] },
   help: { type: 'boolean', default: false }

@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { createReadStream, readFileSync, statSync } from 'node:fs'
 import { promisify } from 'node:util'
+import { getChecksum } from './checksum.mjs'
 
 const run = promisify(execFile)
 const TIMEOUT = 120
@@ -14,67 +13,74 @@ const TIMEOUT = 120
  * @property {number} serverCpu
  * @property {number} generatorCpu
  * @property {number} machineCpu of everything that ran meanwhile, in steps of 10 ms
- * @property {number} uploads
+ * @property {number} uploads or downloads
  * @property {number} requests
  * @property {number} bytes
  * @property {number} reconnects connections that the server closed behind a response
- * @property {Array<{ path: string, first: number }>} stored the first uploads, and where in the data each begins
+ * @property {Latency} latency of requests with a body, or of GET or HEAD where these are measured
+ * @property {Latency} probe of a HEAD beside other requests
+ * @property {Stored[]} stored the first uploads
  */
+
+/** From the first byte of a request to the last of its response. @typedef {{ count: number, p50: number, p99: number, longest: number }} Latency */
+
+/** An upload, and where in the data it begins. @typedef {{ path: string, first: number }} Stored */
 
 /**
  * Sends uploads to a server, and checks status and offset of every answer.
  *
+ * @param {string} [probe] path of an upload to ask for with HEAD meanwhile
  * @returns {Promise<LoadResult>}
  * @throws at the first wrong answer
  */
-export async function sendUploads ({ load, data }, server, workload, amount) {
-  const { stdout } = await runProgram(load, [
-    '--port', server.url.port, '--path', server.url.pathname, '--pid', server.pid, '--data', data, '--timeout', TIMEOUT,
-    '--connections', workload.connections, '--upload-size', workload.uploadSize, '--patch-size', workload.patchSize,
+export function sendUploads (tools, server, contestant, workload, amount, probe) {
+  const puts = contestant.does.includes('put')
+  return runLoad(tools, server, [
+    '--mode', puts ? 'put' : 'tus',
+    // A second run would replace the files of the first.
+    '--path', puts ? `${server.url.pathname}${performance.now().toFixed(0)}` : server.url.pathname,
+    ...getShape(workload), '--patch-size', workload.patchSize ?? workload.uploadSize,
     ...workload.withBody ? ['--with-body'] : [],
-    ...'uploads' in amount ? ['--uploads', amount.uploads] : ['--seconds', amount.seconds]
-  ].map(String))
-  return JSON.parse(stdout)
-}
-
-/** @throws with what the program said */
-async function runProgram (path, args) {
-  try {
-    return await run(path, args, { timeout: 2 * TIMEOUT * 1000 })
-  } catch (error) {
-    throw new Error(error.stderr?.trim() || error.message)
-  }
+    ...workload.abandon ? ['--abandon'] : [],
+    ...workload.checksum ? ['--checksum', getChecksum(tools, workload)] : [],
+    ...workload.rate ? ['--rate', workload.rate] : [],
+    ...probe ? ['--probe', probe] : [],
+    ...getAmount(amount)
+  ])
 }
 
 /**
- * Compares what a server stored with what was sent.
+ * Asks for uploads that are there, with GET or HEAD.
  *
- * @throws if a file has another length or other bytes
+ * @param {Stored[]} stored
+ * @returns {Promise<LoadResult>}
+ * @throws at the first wrong answer
  */
-export async function checkStored ({ data }, server, contestant, workload, { stored }) {
-  if (!contestant.stored) return
-  const bytes = readFileSync(data)
-  for (const { path, first } of stored) {
-    const file = contestant.stored(server.directory, path.slice(path.lastIndexOf('/') + 1))
-    const { size } = statSync(file)
-    if (size !== workload.uploadSize) throw new Error(`${contestant.name} stored ${size} of ${workload.uploadSize} bytes`)
-    if (await hashFile(file) !== hashSent(bytes, first, size)) throw new Error(`${contestant.name} stored other bytes than it was sent`)
-  }
+export function readUploads (tools, server, workload, stored, amount) {
+  return runLoad(tools, server, [
+    '--mode', workload.kind,
+    ...getShape(workload),
+    ...workload.range ? ['--range', workload.range] : [],
+    ...stored.flatMap(({ path }) => ['--target', path]),
+    ...getAmount(amount)
+  ])
 }
 
-async function hashFile (path) {
-  const hash = createHash('sha256')
-  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) hash.update(chunk)
-  return hash.digest('hex')
+function getShape ({ connections, uploadSize }) {
+  return ['--connections', connections, '--upload-size', uploadSize]
 }
 
-/** The load generator sends the data from `first` on, and begins anew at its end. */
-function hashSent (data, first, size) {
-  const hash = createHash('sha256')
-  for (let position = first, rest = size; rest > 0; position = 0) {
-    const part = data.subarray(position, position + rest)
-    hash.update(part)
-    rest -= part.length
+function getAmount (amount) {
+  return 'uploads' in amount ? ['--uploads', amount.uploads] : ['--seconds', amount.seconds]
+}
+
+/** @throws with what the program said */
+async function runLoad ({ load, data }, server, args) {
+  const all = ['--port', server.url.port, '--data', data, '--timeout', TIMEOUT, ...server.getPids().flatMap(pid => ['--pid', pid]), ...args]
+  try {
+    const { stdout } = await run(load, all.map(String), { timeout: 2 * TIMEOUT * 1000 })
+    return JSON.parse(stdout)
+  } catch (error) {
+    throw new Error(error.stderr?.trim() || error.message)
   }
-  return hash.digest('hex')
 }

@@ -1,3 +1,5 @@
+import { units } from './units.mjs'
+
 /** The middle of some numbers, and how far they lie apart. */
 export function summarize (values) {
   const sorted = [...values].sort((a, b) => a - b)
@@ -6,18 +8,22 @@ export function summarize (values) {
   return { median, min: sorted[0], max: sorted.at(-1) }
 }
 
-/** What counts in a workload: millions of bytes, or uploads, per second. */
-export function getRate (workload, { bytes, uploads, seconds }) {
-  return (workload.unit === 'MB/s' ? bytes / 1e6 : uploads) / seconds
+/** What counts in a workload, of one sample. */
+export function getRate ({ unit }, sample) {
+  return units[unit].getRate(sample)
 }
 
-/** Of each round on its own: both contestants of a pair ran within the same minute. */
-export function getRatios (workload, samples, reference) {
-  const base = new Map(reference.map(sample => [sample.round, getRate(workload, sample)]))
-  return samples.filter(({ round }) => base.has(round)).map(sample => getRate(workload, sample) / base.get(sample.round))
+/** Processor time of the server for what counts. */
+export function getCost ({ unit }, sample) {
+  return units[unit].getCost(sample)
 }
 
-/** Processor time of the server for what counts: seconds per GiB, or microseconds per upload. */
-export function getCost (workload, { serverCpu, bytes, uploads }) {
-  return workload.unit === 'MB/s' ? serverCpu / (bytes / 2 ** 30) : serverCpu / uploads * 1e6
+/**
+ * How a figure of some samples compares with that of others; of each round on its own, since both ran within the same minute then.
+ *
+ * @param {(sample: object) => number} getFigure
+ */
+export function getRatios (samples, base, getFigure) {
+  const figures = new Map(base.map(sample => [sample.round, getFigure(sample)]))
+  return samples.filter(({ round }) => figures.has(round)).map(sample => getFigure(sample) / figures.get(sample.round))
 }

@@ -10,6 +10,7 @@ import { getVersion } from './node.mjs'
 export default {
   name: 'discard-fastify',
   title: 'limit: Fastify, stores nothing',
+  does: ['whole', 'patches', 'creation'],
   versions: () => ({ fastify: getVersion('fastify') }),
   async listen () {
     const app = Fastify({ logger: false })

@@ -9,6 +9,7 @@ import { listenOnFreePort } from './node.mjs'
 export default {
   name: 'discard',
   title: 'limit: http, stores nothing',
+  does: ['whole', 'patches', 'creation'],
   async listen () {
     let count = 0
     const server = createServer((request, response) => {

@@ -12,6 +12,7 @@ const root = new URL('../../', import.meta.url)
 export default {
   name: 'fastify-tus',
   title: 'fastify-tus, durability fsync',
+  does: ['whole', 'patches', 'creation', 'checksum', 'head', 'get', 'range'],
   versions: () => ({ 'fastify-tus': JSON.parse(readFileSync(new URL('package.json', root), 'utf8')).version }),
   listen: directory => listen(directory, 'fsync'),
   stored: (directory, id) => join(directory, id)

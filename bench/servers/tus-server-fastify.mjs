@@ -12,6 +12,7 @@ import { getVersion } from './node.mjs'
 export default {
   name: 'tus-server-fastify',
   title: '@tus/server in Fastify',
+  does: ['whole', 'patches', 'creation', 'head'],
   versions: () => ({ fastify: getVersion('fastify') }),
   async listen (directory) {
     const app = Fastify({ logger: false })

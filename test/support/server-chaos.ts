@@ -34,14 +34,18 @@ export class Chaos {
 
   /** Resolves when nothing is under way any more. @throws what went wrong on the way */
   async settle (): Promise<void> {
-    await this.#running
+    while (this.#running) await this.#running
     if (this.#failure) throw this.#failure
   }
 
   #onBytes (): void {
     if (this.#running || this.#after.length === 0 || this.#options.proxy.bytes < this.#after[0]!) return
     this.#after.shift()
-    this.#running = this.#strike().catch(error => { this.#failure = error }).finally(() => { this.#running = null })
+    this.#running = this.#strike().catch(error => { this.#failure = error }).finally(() => {
+      this.#running = null
+      // More may have gone through meanwhile.
+      this.#onBytes()
+    })
   }
 
   async #strike (): Promise<void> {
