@@ -10,10 +10,22 @@ import { asAnswerable } from './operations/failure.js'
 import { find, isGone } from './operations/find.js'
 import { sweep, type SweepCounts } from './operations/sweep.js'
 import { terminate } from './operations/terminate.js'
+import type { MakeResumable } from './resumable.js'
 import { isValidId, type Upload } from './upload.js'
 
 /** What an application calls: `app.tus`. */
-export interface TusApi {
+export interface TusApi extends UploadsApi {
+  /**
+   * Makes a route accept resumable uploads, in either protocol, and plain requests as ever: `app.post('/documents', app.tus.resumable(handler))`. The handler runs
+   * when the whole representation is there, as `request.upload`; what it says is kept, for a client that comes again.
+   *
+   * @throws TUS_ERR_ROUTE_INVALID at a route that ends in a wildcard
+   */
+  readonly resumable: MakeResumable
+}
+
+/** The part of it that is about uploads, wherever they come from. */
+export interface UploadsApi {
   /**
    * Adds a lifecycle hook, at any time, behind those that are there.
    *
@@ -43,11 +55,11 @@ export interface TusApi {
   claims(options?: Omit<ClaimOptions, 'timeout'>): AsyncIterable<Claim>
 }
 
-export function createApi (context: Context, log: Log): TusApi {
+export function createApi (context: Context, log: Log): UploadsApi {
   const { storage, hooks } = context
   const findValid = async (id: string) => isValidId(id) ? find(context, id) : null
 
-  const createReadStream: TusApi['createReadStream'] = (id, { start = 0, end = Infinity } = {}) => {
+  const createReadStream: UploadsApi['createReadStream'] = (id, { start = 0, end = Infinity } = {}) => {
     return Readable.from(readBytes(), { objectMode: false })
 
     async function * readBytes (): AsyncGenerator<Buffer> {

@@ -25,6 +25,8 @@ export interface Context {
   readonly expiredIds: ExpiredIds
   /** Complete uploads whose `postFinish` hooks have run without that being noted: the storage failed. */
   readonly unmarked: Set<string>
+  /** Whose uploads these are: of one request of the application, or, for `null`, of the plugin's own routes. All of them, if it is absent. */
+  readonly target?: string | null
 }
 
 export function createContext (wanted: ResolvedOptions, storage: Storage): Context {

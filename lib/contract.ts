@@ -323,6 +323,28 @@ export function runStorageContract ({ test, createStorage, reopen }: StorageCont
     assert.equal(await readAll(storage, id), 'abc')
   })
 
+  check('complete: an upload of which nobody has said that it is all waits for that', async storage => {
+    for (const completes of ['at-length', 'by-mark'] as const) {
+      const { id } = await createUpload(storage, { length: 3, completes: 'when-told' })
+      await append(storage, id, 0, 'abc')
+      assert.deepEqual((({ complete, offset }) => [complete, offset])(await mustFind(storage, id)), [false, 3])
+      await storage.update(id, () => ({ completes }))
+      await storage.complete(id)
+      assert.equal((await mustFind(storage, id)).complete, true)
+      assert.equal(await readAll(storage, id), 'abc')
+    }
+  })
+
+  check('update: keeps what an upload is for', async storage => {
+    const purpose = { target: 'POST /x []', digests: { sha256: null }, answer: null }
+    const { id } = await createUpload(storage, { length: 3, purpose })
+    assert.deepEqual((await mustFind(storage, id)).purpose, purpose)
+    await append(storage, id, 0, 'abc')
+    const answered = { ...purpose, digests: { sha256: 'eA==' }, answer: { status: 200, headers: { a: 'b' }, body: 'eA==' } }
+    await storage.update(id, () => ({ purpose: answered }))
+    assert.deepEqual((({ purpose, complete }) => [purpose, complete])(await mustFind(storage, id)), [answered, true])
+  })
+
   check('complete: refuses an upload that is not there', async storage => {
     await assert.rejects(storage.complete(makeId()), UploadMissing)
   })

@@ -47,14 +47,15 @@ function addToList (reply: FastifyReply, header: string, names: readonly string[
   reply.header(header, [...listed, ...names.filter(name => !known.has(name.toLowerCase()))].join(', '))
 }
 
-const DEFAULTS = { methods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE', 'OPTIONS'], maxAge: 86_400 }
+const DEFAULTS = { methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'], maxAge: 86_400 }
 /** OPTIONS without Origin is how tus clients discover the server: it must reach our own route. */
 const DISCOVERY = { strictPreflight: false, preflightContinue: true } as const
 const ALLOWED = [
-  'Authorization', 'Content-Type', 'Tus-Resumable', 'Upload-Concat', 'Upload-Checksum', 'Upload-Defer-Length', 'Upload-Length',
-  'Upload-Metadata', 'Upload-Offset', 'X-HTTP-Method-Override', 'X-Request-ID', 'X-Requested-With'
+  'Authorization', 'Content-Disposition', 'Content-Digest', 'Content-Type', 'Repr-Digest', 'Tus-Resumable', 'Upload-Concat', 'Upload-Checksum',
+  'Upload-Complete', 'Upload-Defer-Length', 'Upload-Draft-Interop-Version', 'Upload-Length', 'Upload-Metadata', 'Upload-Offset', 'Want-Repr-Digest',
+  'X-HTTP-Method-Override', 'X-Request-ID', 'X-Requested-With'
 ] as const
 const EXPOSED = [
-  'Location', 'Retry-After', 'Tus-Checksum-Algorithm', 'Tus-Extension', 'Tus-Max-Size', 'Tus-Resumable', 'Tus-Version', 'Upload-Concat',
-  'Upload-Defer-Length', 'Upload-Expires', 'Upload-Length', 'Upload-Metadata', 'Upload-Offset'
+  'Accept-Patch', 'Location', 'Repr-Digest', 'Retry-After', 'Tus-Checksum-Algorithm', 'Tus-Extension', 'Tus-Max-Size', 'Tus-Resumable', 'Tus-Version',
+  'Upload-Complete', 'Upload-Concat', 'Upload-Defer-Length', 'Upload-Expires', 'Upload-Length', 'Upload-Limit', 'Upload-Metadata', 'Upload-Offset'
 ] as const

@@ -15,6 +15,11 @@ export class TusError extends Error {
     this.statusCode = statusCode
     this.facts = facts
   }
+
+  /** The same in a protocol that says it by another status. */
+  as (statusCode: number): TusError {
+    return new TusError(this.code, statusCode, this.message, this.facts, this)
+  }
 }
 
 type None = Record<never, never>
@@ -29,6 +34,7 @@ function define<Facts extends ErrorFacts = None> (code: string, statusCode: numb
 // Thrown at registration
 export const TUS_ERR_OPTION_INVALID = define<{ option: string, expected: string }>('TUS_ERR_OPTION_INVALID', 500, f => `Option '${f.option}' must be ${f.expected}`)
 export const TUS_ERR_OPTION_UNKNOWN = define<{ option: string }>('TUS_ERR_OPTION_UNKNOWN', 500, f => `There is no option '${f.option}'`)
+export const TUS_ERR_ROUTE_INVALID = define<{ expected: string }>('TUS_ERR_ROUTE_INVALID', 500, f => `A route of app.tus.resumable() must be ${f.expected}`)
 export const TUS_ERR_HOOK_UNKNOWN = define<{ hook: string }>('TUS_ERR_HOOK_UNKNOWN', 500, f => `There is no lifecycle hook '${f.hook}'`)
 export const TUS_ERR_HOOK_INVALID = define<{ hook: string }>('TUS_ERR_HOOK_INVALID', 500, f => `The lifecycle hook '${f.hook}' must be a function`)
 
@@ -49,6 +55,8 @@ export const TUS_ERR_CONTENT_ENCODING = define('TUS_ERR_CONTENT_ENCODING', 415, 
 export const TUS_ERR_CHECKSUM_INVALID = define('TUS_ERR_CHECKSUM_INVALID', 400, () => 'Upload-Checksum must be the name of an algorithm and its Base64 digest, behind a single space')
 export const TUS_ERR_CHECKSUM_ALGORITHM = define<{ supported: string }>('TUS_ERR_CHECKSUM_ALGORITHM', 400, f => `The algorithm of Upload-Checksum must be one of: ${f.supported}`)
 export const TUS_ERR_CHECKSUM_MISMATCH = define<{ algorithm: string }>('TUS_ERR_CHECKSUM_MISMATCH', 460, f => `The bytes do not have the ${f.algorithm} checksum that was announced`)
+export const TUS_ERR_DIGEST_INVALID = define<{ header: string }>('TUS_ERR_DIGEST_INVALID', 400, f => `${f.header} must be a dictionary of digests as byte sequences of their length`)
+export const TUS_ERR_DIGEST_MISMATCH = define<{ algorithm: string }>('TUS_ERR_DIGEST_MISMATCH', 400, f => `The upload does not have the ${f.algorithm} digest that was announced`)
 export const TUS_ERR_UPLOAD_NOT_FOUND = define('TUS_ERR_UPLOAD_NOT_FOUND', 404, () => 'There is no such upload')
 export const TUS_ERR_UPLOAD_EXPIRED = define('TUS_ERR_UPLOAD_EXPIRED', 410, () => 'The upload has expired')
 export const TUS_ERR_UPLOAD_FINAL = define('TUS_ERR_UPLOAD_FINAL', 403, () => 'A final upload is made of its parts and takes no bytes')
@@ -57,6 +65,7 @@ export const TUS_ERR_CONCAT_PART_NOT_FOUND = define('TUS_ERR_CONCAT_PART_NOT_FOU
 export const TUS_ERR_CONCAT_PART_NOT_PARTIAL = define('TUS_ERR_CONCAT_PART_NOT_PARTIAL', 400, () => 'Upload-Concat names an upload that is not partial')
 export const TUS_ERR_CONCAT_PART_UNFINISHED = define('TUS_ERR_CONCAT_PART_UNFINISHED', 400, () => 'Upload-Concat names a partial upload that is not finished')
 export const TUS_ERR_UPLOAD_INCOMPLETE = define('TUS_ERR_UPLOAD_INCOMPLETE', 404, () => 'The upload is not complete, so there is nothing to download yet')
+export const TUS_ERR_UPLOAD_COMPLETE = define('TUS_ERR_UPLOAD_COMPLETE', 400, () => 'The upload is complete and takes no more bytes')
 export const TUS_ERR_UPLOAD_EXISTS = define('TUS_ERR_UPLOAD_EXISTS', 409, () => 'There is an upload of that id already')
 export const TUS_ERR_OFFSET_MISMATCH = define<{ offset: number }>('TUS_ERR_OFFSET_MISMATCH', 409, f => `The upload is at byte ${f.offset}: go on there`)
 export const TUS_ERR_LENGTH_MISMATCH = define('TUS_ERR_LENGTH_MISMATCH', 400, () => 'The length must be the one that the upload has, and not less than the bytes that arrived')

@@ -1,4 +1,4 @@
-import { isFull, type Upload } from './upload.js'
+import { isDue, type Upload } from './upload.js'
 
 /** How long uploads stay, in ms; `null` is for ever. */
 export interface Expiration {
@@ -15,7 +15,7 @@ export interface Expiration {
  */
 export function getExpiry (upload: Upload, expiration: Expiration | null): Date | null {
   const { expiresAt, complete, partial, modifiedAt } = upload
-  if (expiration === null || (!complete && isFull(upload))) return null
+  if (expiration === null || isDue(upload)) return null
   if (expiresAt !== null) return expiresAt
   const age = complete && !partial ? expiration.complete : expiration.incomplete
   return age === null ? null : new Date(modifiedAt.getTime() + age)

@@ -8,7 +8,28 @@ import { isValidId } from './upload.js'
  */
 export function getLocation ({ location, relativeLocation }: ResolvedOptions, request: FastifyRequest, id: string): string {
   if (location) return location(request, id)
-  const path = `${getForwardedPrefix(request)}${getCollectionPath(request)}/${id}`
+  return toUrl(relativeLocation, request, `${getCollectionPath(request)}/${id}`)
+}
+
+/**
+ * The URL of an upload that belongs to a request of the application: behind the one of that request, with the same query, which its handler may need at the end.
+ *
+ * @param below what leads from the URL of that request to the uploads of it
+ */
+export function getTargetLocation ({ relativeLocation }: ResolvedOptions, request: FastifyRequest, below: string, id: string): string {
+  const [path = '', query] = request.url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/]*/i, '').split(/\?(.*)/s)
+  const clean = `/${path.split('/').filter(segment => segment !== '').map(encode).join('/')}`.replace(/^\/$/, '')
+  const own = clean.endsWith(`${below}/${id}`) ? clean : `${clean}${below}/${id}`
+  return toUrl(relativeLocation, request, query === undefined ? own : `${own}?${encode(query)}`)
+}
+
+/** What a client sent, without what may not be in a URL. */
+function encode (text: string): string {
+  return text.replace(/[^A-Za-z0-9._~!$&'()*+,;=:@%/?-]/g, character => encodeURIComponent(character))
+}
+
+function toUrl (relativeLocation: boolean, request: FastifyRequest, own: string): string {
+  const path = `${getForwardedPrefix(request)}${own}`
   const { protocol, host } = request
   return relativeLocation || !/^https?$/.test(protocol) || host.length > LONGEST || !HOST.test(host) ? path : `${protocol}://${host}${path}`
 }

@@ -1,6 +1,7 @@
 import { CHECKSUM_ALGORITHMS } from './checksum.js'
 import { TUS_ERR_OPTION_INVALID, TUS_ERR_OPTION_UNKNOWN } from './errors.js'
 import { EXTENSIONS, type Extension } from './extensions.js'
+import { PROTOCOLS } from './protocols/names.js'
 
 /**
  * @throws TUS_ERR_OPTION_UNKNOWN if there is no such option
@@ -28,7 +29,8 @@ const CHECKS: Readonly<Record<string, Check>> = {
   maxMetadataSize: ['a whole number of bytes', isWhole],
   extensions: [`a list of: ${EXTENSIONS.join(', ')}; each with the one that it extends`, isExtensionList],
   checksumAlgorithms: [`a list, not empty, of: ${CHECKSUM_ALGORITHMS.join(', ')}`, value => Array.isArray(value) && value.length > 0 && value.every(name => CHECKSUM_ALGORITHMS.includes(name))],
-  protocols: ["a list that contains 'tus'", value => Array.isArray(value) && value.length > 0 && value.every(name => name === 'tus')],
+  protocols: ['a list, not empty, of: tus, ietf', value => Array.isArray(value) && value.length > 0 && value.every(name => PROTOCOLS.includes(name))],
+  interimResponses: BOOLEAN,
   expiration: ['false, or an object of incomplete, complete, sweepInterval, each a number of milliseconds above 0 or null', isExpiration],
   download: BOOLEAN,
   locker: ['an object with a method withLock', value => hasMethods(value, ['withLock'])],

@@ -8,6 +8,7 @@ import { EXTENSIONS, type Extension } from './extensions.js'
 import type { Locker } from './locker.js'
 import type { MinRate } from './min-rate.js'
 import { checkOption, isWhole } from './option-checks.js'
+import { PROTOCOLS, type Enabled, type ProtocolName } from './protocols/names.js'
 import { createRandomId } from './random-id.js'
 import type { Storage } from './storage.js'
 import type { Metadata } from './upload.js'
@@ -32,8 +33,10 @@ export interface TusOptions {
   extensions?: readonly Extension[]
   /** The algorithms that a checksum may name. Default: all, `sha1 sha256 sha512 md5 crc32`. */
   checksumAlgorithms?: readonly ChecksumAlgorithm[]
-  /** The protocols to speak. Default: `['tus']`. */
-  protocols?: ReadonlyArray<'tus'>
+  /** The protocols to speak: tus 1.0.0, and Resumable Uploads for HTTP. Default: both. */
+  protocols?: readonly ProtocolName[]
+  /** Whether clients that understand them get interim responses (104): some proxies break on them. Default `true`. */
+  interimResponses?: boolean
   /**
    * When uploads expire, in ms: `incomplete` (default 24 h) and `complete` (default `null`: never) since the last byte. They are
    * removed by a sweep every `sweepInterval` ms (default 10 min; `null`: only by `app.tus.sweep()`). `false`: nothing expires, nothing sweeps.
@@ -89,6 +92,8 @@ export interface ResolvedOptions {
   /** In ms; `null`: no sweeps of its own. */
   readonly sweepInterval: number | null
   readonly download: boolean
+  readonly protocols: Enabled
+  readonly interimResponses: boolean
   readonly locker: Locker | null
   readonly lockTimeout: number
   readonly stallTimeout: number
@@ -123,6 +128,8 @@ export function resolveOptions (options: TusOptions): ResolvedOptions {
     checksumAlgorithms: options.checksumAlgorithms ?? CHECKSUM_ALGORITHMS,
     ...resolveExpiration(options.expiration ?? {}),
     download: options.download ?? true,
+    protocols: new Set(options.protocols ?? PROTOCOLS),
+    interimResponses: options.interimResponses ?? true,
     locker: options.locker ?? null,
     lockTimeout: options.lockTimeout ?? 10_000,
     stallTimeout: options.stallTimeout ?? 60_000,

@@ -5,6 +5,7 @@ import { createContext } from './context.js'
 import { registerCors } from './cors.js'
 import { answerExpectContinue } from './expect-continue.js'
 import { resolveOptions, type TusOptions } from './options.js'
+import { createResumable } from './resumable.js'
 import { registerRoutes } from './routes.js'
 import { startSweeper } from './sweeper.js'
 import type { Upload } from './upload.js'
@@ -26,7 +27,7 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
   const context = createContext(options, storage)
   await storage.open?.()
 
-  app.decorate('tus', createApi(context, app.log))
+  app.decorate('tus', { ...createApi(context, app.log), resumable: createResumable(app, context) })
   app.decorateRequest('upload', null)
   app.addHook('preClose', () => context.openBodies.drain(DRAIN_DEADLINE))
   const sweeper = startSweeper(context, app.log)
@@ -40,7 +41,7 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
 
   await app.register(async scope => {
     if (options.cors !== false) await registerCors(scope, options.cors)
-    registerRoutes(scope, context)
+    registerRoutes(scope, { ...context, target: null })
   }, { prefix: options.prefix })
 }
 

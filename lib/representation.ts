@@ -121,6 +121,7 @@ function describeContent (metadata: Metadata): Record<string, string> {
   const name = metadata.filename ?? metadata.name
   return {
     'content-type': type,
+    ...metadata.encoding !== undefined && CODING.test(metadata.encoding) && { 'content-encoding': metadata.encoding },
     'content-disposition': contentDisposition(name && cleanName(name), { type: INLINE.test(type) ? 'inline' : 'attachment' })
   }
 }
@@ -147,4 +148,6 @@ const LONGEST_NAME = 255
 const MEDIA_TYPE = /^[a-z0-9][\w.+-]{0,126}\/[a-z0-9][\w.+-]{0,126}(?:; ?charset=(?:utf-8|us-ascii|iso-8859-\d{1,2}|windows-125\d))?$/i
 /** What a browser would run or interpret: markup, scripts, style sheets, messages made of parts, programs. */
 const ACTIVE = /html|xml|xsl|svg|script|css|wasm|flash|multipart|message|mhtml|mimearchive|cache-manifest|component|webbundle|signed-exchange|hta\b|java|xpinstall/i
+/** Codings in which the bytes were sent, and are: browsers undo them. */
+const CODING = /^(?:gzip|deflate|br|zstd)$/
 const INLINE = /^(?:image\/(?:avif|bmp|gif|jpeg|png|tiff|webp)|(?:audio|video)\/[\w.+-]+|text\/plain(?:;.*)?)$/i

@@ -175,7 +175,7 @@ export interface ByteRange {
 }
 
 /** What `update` may change. */
-export type UploadChange = Partial<Pick<Upload, 'metadata' | 'serverMetadata' | 'expiresAt' | 'completes' | 'finished' | 'processed'>>
+export type UploadChange = Partial<Pick<Upload, 'metadata' | 'serverMetadata' | 'expiresAt' | 'completes' | 'purpose' | 'finished' | 'processed'>>
 
 /** The upload is not where the caller believes. */
 export class OffsetConflict extends Error {

@@ -20,12 +20,33 @@ export interface NewUpload {
   readonly parts: readonly string[]
   /**
    * `at-length`: complete as soon as its offset reaches its length, with no further step.
-   * `by-mark`: complete only after {@link Storage.complete}, because something (a hook, the protocol) decides.
+   * `by-mark`: complete only after {@link Storage.complete}, because something (a hook, a digest) decides.
+   * `when-told`: the same, and not even due before a client has said that this is all; it becomes one of the others then.
    */
-  readonly completes: 'at-length' | 'by-mark'
+  readonly completes: 'at-length' | 'by-mark' | 'when-told'
   readonly createdAt: Date
   /** When it expires, as the application decided for this upload; `null` leaves that to the option `expiration`. */
   readonly expiresAt: Date | null
+  /** What is to become of it beyond its bytes; most have none. */
+  readonly purpose?: Purpose | undefined
+}
+
+/** What an upload was created for. */
+export interface Purpose {
+  /** The request that it belongs to, whose handler answers for it, as method and path; `null` where the upload is its own end. */
+  readonly target: string | null
+  /** Digests of the whole in Base64, by algorithm: what they have to be, or `null` until somebody has computed one that was asked for. */
+  readonly digests: Readonly<Record<string, string | null>>
+  /** What the handler of the target answered, once it has. */
+  readonly answer: KeptAnswer | null
+}
+
+/** An answer that a client who lost it gets again. */
+export interface KeptAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  /** In Base64. */
+  readonly body: string
 }
 
 /** An upload as a storage holds it. */
@@ -59,6 +80,7 @@ export function joinUpload (upload: NewUpload, state: UploadState): Upload {
     completes: upload.completes,
     createdAt: upload.createdAt,
     expiresAt: upload.expiresAt,
+    purpose: upload.purpose,
     offset: state.offset,
     complete: state.complete,
     finished: state.finished,
@@ -81,6 +103,11 @@ export function changeState (upload: Upload, { offset, complete, finished, modif
 /** Whether every declared byte has arrived. A full upload is not yet complete: {@link NewUpload.completes}. */
 export function isFull (upload: Pick<Upload, 'length' | 'offset'>): boolean {
   return upload.length !== null && upload.offset === upload.length
+}
+
+/** Whether nothing is missing but the completion: every byte is there, and somebody has said that this is all. */
+export function isDue (upload: Pick<Upload, 'length' | 'offset' | 'complete' | 'completes'>): boolean {
+  return !upload.complete && upload.completes !== 'when-told' && isFull(upload)
 }
 
 /** Bytes that still fit; `Infinity` while the length is unknown. */

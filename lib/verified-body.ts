@@ -8,11 +8,11 @@ export interface Verification {
   /** What may be named at the end. One, where the request named it at its start. */
   readonly algorithms: readonly ChecksumAlgorithm[]
   /**
-   * What the bytes have to add up to; asked for when all of them are there, because a trailer comes behind them.
+   * All that the bytes have to add up to; asked for when all of them are there, because a trailer comes behind them.
    *
    * @throws if there is none, or none that can be understood
    */
-  readonly readChecksum: () => Checksum
+  readonly readChecksums: () => readonly Checksum[]
 }
 
 /**
@@ -42,7 +42,8 @@ export class VerifiedBody implements UploadBody {
   }
 
   #verify (): void {
-    const checksum = this.#verification.readChecksum()
-    if (!this.#digests.match(checksum)) throw TUS_ERR_CHECKSUM_MISMATCH({ algorithm: checksum.algorithm })
+    for (const checksum of this.#verification.readChecksums()) {
+      if (!this.#digests.match(checksum)) throw TUS_ERR_CHECKSUM_MISMATCH({ algorithm: checksum.algorithm })
+    }
   }
 }

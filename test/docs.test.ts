@@ -110,6 +110,12 @@ t.test('docs/hooks.md: names every hook', async t => {
   }
 })
 
+t.test('docs/protocols.md: the example is a file of example/', async t => {
+  const page = await readFile('docs/protocols.md', 'utf8')
+  const [, name, code] = /^```js (\S+)\n([\s\S]*?)^```$/m.exec(page)!
+  t.equal(code, await readFile(name!, 'utf8'))
+})
+
 t.test('docs/errors.md: names every error, with its status, and no other', async t => {
   const page = await readFile('docs/errors.md', 'utf8')
   const listed = [...page.matchAll(/^\| `(TUS_ERR_\w+)` \|/gm)].map(([, code]) => code!)
@@ -121,7 +127,7 @@ t.test('docs/errors.md: names every error, with its status, and no other', async
 })
 
 t.test('the docs link to files that are there', async t => {
-  for (const [from, text] of [['README.md', readme] as const, ...await Promise.all(['errors', 'hooks', 'architecture', 'limits', 'testing'].map(async name => [`docs/${name}.md`, await readFile(`docs/${name}.md`, 'utf8')] as const))]) {
+  for (const [from, text] of [['README.md', readme] as const, ...await Promise.all(['errors', 'hooks', 'architecture', 'limits', 'testing', 'protocols'].map(async name => [`docs/${name}.md`, await readFile(`docs/${name}.md`, 'utf8')] as const))]) {
     for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
       await t.resolves(readFile(join(from, '..', target!)), `${from}: ${target}`)
     }

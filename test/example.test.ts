@@ -187,3 +187,18 @@ async function findPort (): Promise<number> {
   await new Promise(resolve => server.close(resolve))
   return port
 }
+
+t.test('example/documents.mjs: a document is saved once it is there, however it came', async t => {
+  const { acceptDocuments } = await load('documents')
+  const saved: object[] = []
+  const { app } = await makeApp(t, app => acceptDocuments(app, async (project: string, document: object) => saved.push({ project, ...document })))
+  const url = '/projects/7/documents'
+  const headers = { 'content-type': 'text/plain', 'content-disposition': 'inline; filename="a.txt"' }
+  const plain = await app.inject({ method: 'POST', url, headers, payload: 'hello world' })
+  t.match([plain.statusCode, plain.json()], [201, { document: 1 }])
+  const made = await app.inject({ method: 'POST', url, headers: { ...headers, 'upload-complete': '?0' }, payload: 'hello' })
+  const last = { 'content-type': 'application/partial-upload', 'upload-offset': '5', 'upload-complete': '?1' }
+  const answer = await app.inject({ method: 'PATCH', url: new URL(String(made.headers.location)).pathname, headers: last, payload: ' world' })
+  t.match([answer.statusCode, answer.json()], [201, { document: 2 }])
+  for (const document of saved) t.match(document, { project: '7', length: 11, name: 'a.txt', type: 'text/plain' })
+})

@@ -35,7 +35,8 @@ function toPlain (upload: NewUpload) {
     parts: upload.parts,
     completes: upload.completes,
     createdAt: upload.createdAt.getTime(),
-    expiresAt: upload.expiresAt === null ? null : upload.expiresAt.getTime()
+    expiresAt: upload.expiresAt === null ? null : upload.expiresAt.getTime(),
+    purpose: upload.purpose
   } satisfies Record<keyof NewUpload, unknown>
 }
 

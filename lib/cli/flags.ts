@@ -15,6 +15,8 @@ export interface ServeFlags {
   readonly expire: number | null
   readonly cors: string | null
   readonly download: boolean
+  /** Whether to speak Resumable Uploads for HTTP beside tus. */
+  readonly ietf: boolean
   readonly trustProxy: string | null
   /** Who excludes whom: see `FsStorageOptions`. */
   readonly locks: 'directory' | 'process'
@@ -63,6 +65,7 @@ export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv
     expire: optional('expire', get('expire'), 'a duration such as 24h or 30s, above 0', parseExpire),
     cors: get('cors'),
     download: !has('no-download'),
+    ietf: !has('no-ietf'),
     trustProxy: get('trust-proxy'),
     locks: oneOf('locks', get('locks') ?? 'directory', 'directory or process', parseLocks),
     workers: oneOf('workers', get('workers') ?? '1', 'a number from 1 to 1024', parseWorkers),

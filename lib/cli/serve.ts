@@ -23,6 +23,7 @@ export async function serve (flags: ServeFlags): Promise<string> {
     // Not long after they expire they are gone: uploads that live shorter are looked for more often.
     ...flags.expire !== null && { expiration: { incomplete: flags.expire, sweepInterval: Math.min(SWEEP, Math.max(1000, flags.expire)) } },
     download: flags.download,
+    protocols: flags.ietf ? ['tus', 'ietf'] : ['tus'],
     cors: flags.cors === null ? false : { origin: flags.cors.includes(',') ? flags.cors.split(',') : flags.cors }
   })
   if (flags.maxConnections !== null) app.server.maxConnections = flags.maxConnections

@@ -1,15 +1,17 @@
 import { isTurnedAway } from '../admission.js'
 import type { Context } from '../context.js'
-import { TUS_ERR_LENGTH_MISMATCH, TUS_ERR_OFFSET_MISMATCH, TUS_ERR_UPLOAD_FINAL } from '../errors.js'
+import { TUS_ERR_LENGTH_MISMATCH, TUS_ERR_OFFSET_MISMATCH, TUS_ERR_UPLOAD_COMPLETE, TUS_ERR_UPLOAD_FINAL } from '../errors.js'
 import { LockTimeout, type Wanted } from '../locker.js'
 import { LengthConflict, UploadMissing } from '../storage.js'
 import type { Upload } from '../upload.js'
+import { answerIfDue } from './answer.js'
 import type { AppendCommand } from './commands.js'
-import { completeIfDue, respectHooks, type Completion } from './complete.js'
+import { completeIfDue, type Completion } from './complete.js'
 import { completeWaiting } from './concatenate.js'
+import { agree, end } from './ending.js'
 import type { Exchange } from './exchange.js'
 import { checkAccess, find, findFor } from './find.js'
-import { checkBody, checkLength } from './limits.js'
+import { checkBody, checkLength, removeOnOverflow } from './limits.js'
 import { isInterruption, receive } from './receive.js'
 
 /**
@@ -31,18 +33,26 @@ export async function append (context: Context, id: string, command: AppendComma
 function appendInTurn (context: Context, id: string, command: AppendCommand, exchange: Exchange): Promise<Completion> {
   return context.locker.withLock(id, context.options.lockTimeout, async wanted => {
     const found = await findFor(context, id, exchange, { appendAt: command.offset })
-    check(context, found, command, exchange)
-    const upload = await respectHooks(context, found)
-    const completion = await completeIfDue(context, await receiveWithLength(context, upload, command, exchange, wanted), exchange)
+    let received: Upload
+    try {
+      check(context, found, command, exchange)
+      received = await receiveWithLength(context, await agree(context, found, command), command, exchange, wanted)
+      if (command.completion === 'at-end-of-body') received = await end(context, received)
+    } catch (error) {
+      return removeOnOverflow(context, found, command, exchange, error)
+    }
+    const completed = await completeIfDue(context, received, exchange)
+    const completion = exchange.answer === null ? completed : await answerIfDue(context, completed, exchange)
     completeWaiting(context, completion.upload, exchange)
     return completion
   })
 }
 
-function check (context: Context, upload: Upload, { offset, length, declared }: AppendCommand, { request }: Exchange): void {
+function check (context: Context, upload: Upload, { offset, length, declared, completion }: AppendCommand, { request }: Exchange): void {
   // "The Server MUST respond with the 403 Forbidden status to PATCH requests against a final upload" (CC-10)
   if (upload.final) throw TUS_ERR_UPLOAD_FINAL()
   if (offset !== upload.offset) throw TUS_ERR_OFFSET_MISMATCH({ offset: upload.offset })
+  if (upload.complete && completion === 'never') throw TUS_ERR_UPLOAD_COMPLETE()
   if (length !== null) {
     checkNewLength(upload, length)
     checkLength(context, length, request)

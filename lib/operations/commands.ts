@@ -1,4 +1,4 @@
-import type { Metadata } from '../upload.js'
+import type { Metadata, Purpose } from '../upload.js'
 import type { Verification } from '../verified-body.js'
 
 /** A request to create an upload, whatever protocol said it. */
@@ -16,6 +16,11 @@ export interface CreateCommand {
   readonly parts: readonly string[] | null
   /** What comes along with the request; `null` if it has no body. */
   readonly body: BodyCommand | null
+  readonly completion: Ending
+  /** Digests of the whole that are known or asked for. */
+  readonly digests: Purpose['digests']
+  /** Whether the client can come back to it. What an interruption leaves of any other is removed. */
+  readonly resumable: boolean
 }
 
 /** A request to append to an upload, whatever protocol said it. */
@@ -24,7 +29,15 @@ export interface AppendCommand extends BodyCommand {
   readonly offset: number
   /** Declared total, in bytes, if the request tells it; `null` if it does not. */
   readonly length: number | null
+  readonly completion: Ending
+  readonly digests: Purpose['digests']
 }
+
+/**
+ * What makes an upload complete, as the client says with this request: reaching its length, the orderly end of this body (whose size is
+ * unknown, and which has to reach the length if there is one), or nothing yet.
+ */
+export type Ending = 'at-length' | 'at-end-of-body' | 'never'
 
 /** The body of a request. */
 export interface BodyCommand {
@@ -32,4 +45,6 @@ export interface BodyCommand {
   readonly declared: number | null
   /** How its bytes are to be verified; `null` if nothing was announced. Unverified bytes do not count. */
   readonly verification: Verification | null
+  /** What becomes of the upload if the body goes beyond its length. The body is refused either way. */
+  readonly onOverflow: 'keep' | 'remove'
 }

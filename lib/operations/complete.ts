@@ -1,12 +1,15 @@
 import type { Context } from '../context.js'
 import type { FinishDecision, HookRequest } from '../hooks.js'
 import type { Log } from '../log.js'
-import { changeState, isFull, type NewUpload, type Upload } from '../upload.js'
+import { changeState, isDue, type Upload } from '../upload.js'
+import { settleDigests } from './digest.js'
 
 /** An upload after an operation, and what the application adds to the response. */
 export interface Completion {
   readonly upload: Upload
   readonly decision: FinishDecision
+  /** The application has answered the request by itself. */
+  readonly answered?: boolean
 }
 
 /** Who wants an upload completed: a request, or the application itself. */
@@ -23,7 +26,7 @@ export interface Cause {
  */
 export async function completeIfDue (context: Context, upload: Upload, cause: Cause): Promise<Completion> {
   if (upload.complete) return finishIfDue(context, upload, cause)
-  if (!isFull(upload)) return { upload, decision: {} }
+  if (!isDue(upload)) return { upload, decision: {} }
   const asked = !upload.partial && context.hooks.has('preFinish')
   const decisions = asked ? await context.hooks.runPre('preFinish', cause.log, cause.request, upload) : []
   await context.storage.complete(upload.id)
@@ -43,31 +46,17 @@ export async function finishIfDue (context: Context, upload: Upload, cause: Caus
   if (!isUnfinished(upload)) return { upload, decision: {} }
   const { unmarked } = context
   const key = `${upload.id} ${upload.createdAt.getTime()}`
+  const purpose = await settleDigests(context, upload, cause)
   if (!unmarked.has(key)) await context.hooks.runPost('postFinish', cause.log, cause.request, upload)
   unmarked.add(key)
-  await context.storage.update(upload.id, () => ({ finished: true }))
+  await context.storage.update(upload.id, () => ({ finished: true, ...purpose && { purpose } }))
   unmarked.delete(key)
-  return { upload: changeState(upload, { finished: true }), decision: {} }
+  return { upload: { ...changeState(upload, { finished: true }), purpose }, decision: {} }
 }
 
-/** Whether a complete upload waits for its `postFinish` hooks: it was created when the application had finish hooks. */
+/** Whether a complete upload waits for its `postFinish` hooks, or its digests: there was something of that kind when it was created. */
 export function isUnfinished ({ complete, finished, completes, partial }: Upload): boolean {
   return complete && !finished && completes === 'by-mark' && !partial
-}
-
-/**
- * Who decides that an upload is complete: its length alone, unless hooks of the application have a say. Without them a
- * storage need not write a mark, which is a third of the cost of a small upload.
- */
-export function chooseCompletion ({ hooks }: Context, { partial }: Pick<Upload, 'partial'>): NewUpload['completes'] {
-  return !partial && (hooks.has('preFinish') || hooks.has('postFinish')) ? 'by-mark' : 'at-length'
-}
-
-/** An upload that was created before the application had finish hooks must not complete around them. */
-export function respectHooks (context: Context, upload: Upload): Promise<Upload> | Upload {
-  const completes = chooseCompletion(context, upload)
-  if (upload.complete || upload.completes === completes || completes === 'at-length') return upload
-  return context.storage.update(upload.id, () => ({ completes })).then(changed => changed ?? upload)
 }
 
 /** The last hook that says something wins. */

@@ -2,9 +2,11 @@ import type { Context } from '../context.js'
 import { TUS_ERR_ID_INVALID } from '../errors.js'
 import type { Wanted } from '../locker.js'
 import { isValidId, joinUpload, type NewUpload, type Upload } from '../upload.js'
+import { answerIfDue } from './answer.js'
 import type { BodyCommand, CreateCommand } from './commands.js'
-import { chooseCompletion, type Completion } from './complete.js'
+import type { Completion } from './complete.js'
 import { checkParts, completeWaiting, concatenateIfDue, waitForParts } from './concatenate.js'
+import { chooseCompletion, createPurpose, end } from './ending.js'
 import type { Exchange } from './exchange.js'
 import { checkBody, checkLength } from './limits.js'
 import { isInterruption, receive } from './receive.js'
@@ -31,6 +33,7 @@ async function decideAndStore (context: Context, command: CreateCommand, length:
 }
 
 function draw (context: Context, id: string, command: CreateCommand, length: number | null): NewUpload {
+  const purpose = createPurpose(context, command.digests)
   return {
     id,
     length,
@@ -40,9 +43,10 @@ function draw (context: Context, id: string, command: CreateCommand, length: num
     partial: command.partial,
     final: command.parts !== null,
     parts: command.parts ?? [],
-    completes: chooseCompletion(context, command),
+    completes: chooseCompletion(context, { partial: command.partial, purpose }, command.completion),
     createdAt: new Date(),
-    expiresAt: null
+    expiresAt: null,
+    purpose
   }
 }
 
@@ -65,25 +69,33 @@ async function store (context: Context, draft: NewUpload, command: CreateCommand
   if (context.hooks.has('postCreate')) await context.hooks.runPost('postCreate', exchange.log, exchange.request, upload)
   if (upload.final) await orUndo(context, upload, exchange, () => waitForParts(context, upload))
   exchange.see(upload)
-  const filled = command.body === null ? upload : await fill(context, upload, command.body, exchange, wanted)
-  const completion = await concatenateIfDue(context, filled, exchange)
+  const announced = command.resumable && exchange.announce(upload)
+  const received = command.body === null ? upload : await fill(context, upload, { ...command, body: command.body }, announced, exchange, wanted)
+  const completed = await concatenateIfDue(context, received, exchange)
+  const completion = exchange.answer === null ? completed : await answerIfDue(context, completed, exchange)
   completeWaiting(context, completion.upload, exchange)
   return completion
 }
 
+interface Filling extends CreateCommand {
+  readonly body: BodyCommand
+}
+
 /**
  * What arrived before an interruption is kept, and the client gets the `Location` and the offset to go on: "as many bytes as possible" (CU-4). Only
- * for a client that has gone there is nobody to tell.
+ * for a client that has gone without having been told there is nobody to come back.
  */
-async function fill (context: Context, upload: Upload, body: BodyCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
+async function fill (context: Context, upload: Upload, command: Filling, announced: boolean, exchange: Exchange, wanted: Wanted): Promise<Upload> {
+  const { body, completion, resumable } = command
   try {
-    return await receive(context, upload, body, exchange, wanted)
+    const received = await receive(context, upload, { ...body, completion }, exchange, wanted)
+    return completion === 'at-end-of-body' ? await end(context, received) : received
   } catch (error) {
-    if (isInterruption(error) && error.code !== 'TUS_ERR_BODY_CUT') {
+    if (isInterruption(error) && resumable && (announced || error.code !== 'TUS_ERR_BODY_CUT')) {
       const offset = error.facts.offset as number
       return offset > 0 ? { ...upload, offset, modifiedAt: new Date() } : upload
     }
-    await undo(context, upload, exchange)
+    await undo(context, upload, resumable ? 'empty' : 'any', exchange)
     throw error
   }
 }
@@ -93,24 +105,24 @@ async function orUndo (context: Context, upload: Upload, exchange: Exchange, ste
   try {
     await step()
   } catch (error) {
-    await undo(context, upload, exchange)
+    await undo(context, upload, 'empty', exchange)
     throw error
   }
 }
 
 /** Without a `Location` the client can't go on, so an upload that got no byte is of no use to anybody. */
-async function undo (context: Context, { id }: Upload, exchange: Exchange): Promise<void> {
+async function undo (context: Context, { id }: Upload, which: 'empty' | 'any', exchange: Exchange): Promise<void> {
   try {
-    await removeEmpty(context, id, exchange)
+    await removeUseless(context, id, which, exchange)
   } catch (error) {
     // What led here is what the client is told.
-    exchange.log.error({ err: error, id }, 'an empty upload could not be removed')
+    exchange.log.error({ err: error, id }, 'a useless upload could not be removed')
   }
 }
 
-async function removeEmpty ({ storage, hooks }: Context, id: string, exchange: Exchange): Promise<void> {
+async function removeUseless ({ storage, hooks }: Context, id: string, which: 'empty' | 'any', exchange: Exchange): Promise<void> {
   const upload = await storage.find(id)
-  if (upload === null || upload.offset > 0) return
+  if (upload === null || (which === 'empty' && upload.offset > 0)) return
   await storage.remove(id)
   exchange.see(null)
   await hooks.runPost('postTerminate', exchange.log, exchange.request, upload)

@@ -2,7 +2,7 @@ import type { BodyOptions, RequestBody } from '../body.js'
 import type { HookRequest } from '../hooks.js'
 import type { Log } from '../log.js'
 import type { Addition } from '../storage.js'
-import type { Upload } from '../upload.js'
+import type { KeptAnswer, Upload } from '../upload.js'
 
 /** One request, as far as an operation may know it. */
 export interface Exchange {
@@ -11,6 +11,15 @@ export interface Exchange {
   readonly log: Log
   /** Tells which upload the request is about, as soon as that is known. */
   see(upload: Upload | null): void
+  /** Tells the client early where a new upload is; whether it was told. */
+  announce(upload: Upload): boolean
+  /** Tells the client which offset is durable while its body comes in; `null` where nobody wants to know. */
+  readonly progress: ((offset: number) => void) | null
+  /**
+   * Lets the application answer for a complete upload that was created for one of its own requests. Calls `keep` with what it says before that is sent, and
+   * resolves when it has been said. `null` where the upload is all there is.
+   */
+  readonly answer: ((upload: Upload, keep: (answer: KeptAnswer) => Promise<void>) => Promise<void>) | null
   /** Lets the body come in. To be called once, after everything that could refuse the request. */
   openBody(limits: Pick<BodyOptions, 'declared' | 'limit' | 'overflow'> & Pick<Addition, 'keep'>): RequestBody
 }

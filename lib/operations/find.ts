@@ -9,14 +9,15 @@ import type { Exchange } from './exchange.js'
 /** The upload, or `null`. One that has expired is not there, unless it is asked for. */
 export async function find (context: Context, id: string, which: 'alive' | 'expired too' = 'alive'): Promise<Upload | null> {
   const upload = await context.storage.find(id)
-  return upload === null || (which === 'alive' && isGone(context, upload)) ? null : upload
+  return upload === null || isElsewhere(context, upload) || (which === 'alive' && isGone(context, upload)) ? null : upload
 }
 
 /** @throws TUS_ERR_UPLOAD_NOT_FOUND, TUS_ERR_UPLOAD_EXPIRED as long as the server remembers */
 export async function findOrThrow (context: Context, id: string, hint?: FindHint): Promise<Upload> {
   const upload = await context.storage.find(id, hint)
-  if (upload !== null && !isGone(context, upload)) return upload
-  throw upload !== null || context.expiredIds.has(id) ? TUS_ERR_UPLOAD_EXPIRED() : TUS_ERR_UPLOAD_NOT_FOUND()
+  const isHere = upload !== null && !isElsewhere(context, upload)
+  if (isHere && !isGone(context, upload)) return upload
+  throw isHere || context.expiredIds.has(id) ? TUS_ERR_UPLOAD_EXPIRED() : TUS_ERR_UPLOAD_NOT_FOUND()
 }
 
 /** As {@link findOrThrow}, and lets the request know which upload it is about. */
@@ -24,6 +25,11 @@ export async function findFor (context: Context, id: string, exchange: Exchange,
   const upload = await findOrThrow(context, id, hint)
   exchange.see(upload)
   return upload
+}
+
+/** An upload that belongs to another request of the application is not there for this one. */
+function isElsewhere ({ target }: Context, { purpose }: Upload): boolean {
+  return target !== undefined && (purpose === undefined ? null : purpose.target) !== target
 }
 
 export function isGone ({ options }: Context, upload: Upload): boolean {

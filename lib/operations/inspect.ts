@@ -1,4 +1,5 @@
 import type { Context } from '../context.js'
+import { answerIfDue, isUnanswered } from './answer.js'
 import { finishIfDue, isUnfinished, type Completion } from './complete.js'
 import { concatenateIfDue } from './concatenate.js'
 import type { Exchange } from './exchange.js'
@@ -17,10 +18,11 @@ import { checkAccess, findFor } from './find.js'
 export async function inspect (context: Context, id: string, exchange: Exchange): Promise<Completion> {
   await checkAccess(context, id, 'inspect', exchange)
   const upload = await findFor(context, id, exchange)
-  if (upload.complete && !isUnfinished(upload)) return { upload, decision: {} }
+  if (upload.complete && !isUnfinished(upload) && !isUnanswered(upload)) return { upload, decision: {} }
   return context.locker.withLock(id, context.options.lockTimeout, async () => {
     const held = await findFor(context, id, exchange, { settled: true })
-    return held.complete ? finishIfDue(context, held, exchange) : concatenateIfDue(context, held, exchange)
+    const completion = held.complete ? await finishIfDue(context, held, exchange) : await concatenateIfDue(context, held, exchange)
+    return answerIfDue(context, completion, exchange)
   }).catch(async error => {
     if (!isStorageFailure(error)) throw error
     exchange.log.error({ err: error, id }, 'an upload could not be completed')

@@ -1,7 +1,9 @@
 import type { Context } from '../context.js'
-import { TUS_ERR_APPEND_TOO_LARGE, TUS_ERR_BODY_TOO_LONG, TUS_ERR_UPLOAD_TOO_LARGE } from '../errors.js'
+import { TUS_ERR_APPEND_TOO_LARGE, TUS_ERR_BODY_TOO_LONG, TUS_ERR_UPLOAD_TOO_LARGE, TusError } from '../errors.js'
 import type { HookRequest } from '../hooks.js'
 import { getRoom, type Upload } from '../upload.js'
+import type { BodyCommand } from './commands.js'
+import type { Exchange } from './exchange.js'
 
 type Extent = Pick<Upload, 'length' | 'offset'>
 
@@ -35,4 +37,18 @@ export function limitBody (context: Context, extent: Extent, request: HookReques
       return limit === left ? TUS_ERR_UPLOAD_TOO_LARGE({ max }) : TUS_ERR_APPEND_TOO_LARGE({ max: maxAppendSize })
     }
   }
+}
+
+/**
+ * Removes an upload whose client sent more than its length, where the client knows it as lost then; and throws what it was given.
+ *
+ * @throws error
+ */
+export async function removeOnOverflow ({ storage, hooks }: Context, upload: Upload, { onOverflow }: BodyCommand, { request, log, see }: Exchange, error: unknown): Promise<never> {
+  if (onOverflow === 'remove' && !upload.complete && error instanceof TusError && error.code === 'TUS_ERR_BODY_TOO_LONG') {
+    await storage.remove(upload.id)
+    see(null)
+    await hooks.runPost('postTerminate', log, request, upload)
+  }
+  throw error
 }

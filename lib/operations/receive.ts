@@ -5,7 +5,7 @@ import type { Wanted } from '../locker.js'
 import type { UploadBody } from '../storage.js'
 import { changeState, isFull, type Upload } from '../upload.js'
 import { VerifiedBody } from '../verified-body.js'
-import type { BodyCommand } from './commands.js'
+import type { BodyCommand, Ending } from './commands.js'
 import type { Exchange } from './exchange.js'
 import { limitBody } from './limits.js'
 import { Reporter } from './report.js'
@@ -19,7 +19,7 @@ import { Reporter } from './report.js'
  * @throws TUS_ERR_BODY_… if the body was interrupted: what arrived is stored, and the error tells the new offset
  * @throws what the storage throws
  */
-export async function receive (context: Context, upload: Upload, command: BodyCommand, exchange: Exchange, wanted: Wanted, prepare: (() => Promise<void>) | null = null): Promise<Upload> {
+export async function receive (context: Context, upload: Upload, command: BodyCommand & { readonly completion: Ending }, exchange: Exchange, wanted: Wanted, prepare: (() => Promise<void>) | null = null): Promise<Upload> {
   // What is verified counts as a whole or not at all.
   const keep = command.verification === null ? 'prefix' : 'all-or-nothing'
   const { limit, overflow } = limitBody(context, upload, exchange.request)
@@ -35,8 +35,8 @@ export async function receive (context: Context, upload: Upload, command: BodyCo
     const appended = offset > upload.offset ? changeState(upload, { offset, modifiedAt: new Date() }) : upload
     exchange.see(appended)
     await reporter.end(appended)
-    // A body that brought the last byte has done its work, whatever happened behind it.
-    if (body.interruption !== null && !isFull(appended)) throw INTERRUPTED[body.interruption](offset)
+    // A body that brought the last byte has done its work, whatever happened behind it; unless its end is what counts.
+    if (body.interruption !== null && !(isFull(appended) && command.completion !== 'at-end-of-body')) throw INTERRUPTED[body.interruption](offset)
     return appended
   } catch (failure) {
     const error = await reporter.fail(failure as Error)

@@ -28,9 +28,9 @@ export class Reporter {
     this.#reported = upload.offset
   }
 
-  /** What an `append` has to know to report: nothing where nobody listens. */
+  /** What an `append` has to know to report, to hooks and to the client: nothing where nobody listens. */
   get addition (): Pick<Addition, 'onProgress' | 'progressInterval'> {
-    if (!this.#context.hooks.has('postReceive')) return {}
+    if (!this.#context.hooks.has('postReceive') && this.#exchange.progress === null) return {}
     return { onProgress: offset => this.#progress(offset), progressInterval: this.#context.options.progressInterval }
   }
 
@@ -59,6 +59,7 @@ export class Reporter {
   #progress (offset: number): void {
     // What arrives between the word of a hook and the end of the body is no news any more, and must not take the word back.
     if (this.#stopped !== null) return
+    this.#exchange.progress?.(offset)
     // A hook that takes longer than the interval is not called again before it is done.
     this.#running ??= this.#report({ ...this.#upload, offset }).finally(() => { this.#running = null })
   }

@@ -2,7 +2,7 @@ import type { Context } from '../context.js'
 import { isExpired } from '../expiration.js'
 import { LockTimeout } from '../locker.js'
 import type { Log } from '../log.js'
-import { isFull, type Upload } from '../upload.js'
+import { isDue, type Upload } from '../upload.js'
 import { finishIfDue, isUnfinished } from './complete.js'
 import { concatenateIfDue } from './concatenate.js'
 import { find } from './find.js'
@@ -51,13 +51,13 @@ export async function sweep (context: Context, log: Log): Promise<SweepCounts> {
 async function sweepOne (context: Context, upload: Upload, log: Log): Promise<'expired' | 'finished' | null> {
   // Who asks for an upload makes the request that fills it leave: there is nothing to sweep as long as bytes arrive.
   if (context.receiving.has(upload.id)) return null
-  if (isDue(upload)) return finish(context, upload.id, log)
+  if (isUnsettled(upload)) return finish(context, upload.id, log)
   return isExpired(upload, context.options.expiration) ? expire(context, upload.id, log) : null
 }
 
 /** Whether all bytes are there, or may be, without the upload being finished. */
-function isDue (upload: Upload): boolean {
-  return upload.complete ? isUnfinished(upload) : upload.final || isFull(upload)
+function isUnsettled (upload: Upload): boolean {
+  return upload.complete ? isUnfinished(upload) : upload.final || isDue(upload)
 }
 
 async function finish (context: Context, id: string, log: Log): Promise<'expired' | 'finished' | null> {
@@ -68,7 +68,7 @@ async function finish (context: Context, id: string, log: Log): Promise<'expired
     const { upload: after } = upload.complete ? await finishIfDue(context, upload, cause) : await concatenateIfDue(context, upload, cause)
     if (after.complete) return 'finished'
     // A final upload whose parts never come.
-    return isFull(after) ? null : expireHeld(context, after, log)
+    return isDue(after) ? null : expireHeld(context, after, log)
   })
 }
 

@@ -2,13 +2,13 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { ChecksumAlgorithm } from '../checksum.js'
 import type { AppendCommand, CreateCommand } from '../operations/commands.js'
 import type { Extension } from '../extensions.js'
-import type { Upload } from '../upload.js'
+import type { KeptAnswer, Upload } from '../upload.js'
 
 /** What goes back to the client. */
 export interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: string
+  readonly body?: string | Buffer
 }
 
 /** The part of a request that a protocol reads. */
@@ -20,6 +20,14 @@ export interface Message {
   readonly getTrailers: () => NodeJS.Dict<string>
   /** The id that a URL of this server names, absolute or relative; `null` if it names none. */
   readonly getIdOf: (url: string) => string | null
+  /** The body that the request has, as far as its head tells. */
+  readonly getContent: () => Content
+}
+
+export interface Content {
+  readonly present: boolean
+  /** In bytes; `null` if only its end tells. */
+  readonly declared: number | null
 }
 
 /** What a protocol tells about this server. */
@@ -27,6 +35,10 @@ export interface Offer {
   readonly extensions: ReadonlySet<Extension>
   /** The largest upload, in bytes; `null` is no known limit. */
   readonly maxSize: number | null
+  /** The largest body of one request, in bytes; `null` is no limit. */
+  readonly maxAppendSize: number | null
+  /** How long an upload stays after its last byte while it is incomplete, in ms; `null` is for ever. */
+  readonly lifetime: number | null
   readonly checksumAlgorithms: readonly ChecksumAlgorithm[]
   /** The longest metadata header, in bytes. */
   readonly maxMetadataSize: number
@@ -37,6 +49,27 @@ export interface Described {
   readonly upload: Upload
   /** When it expires; `null` if it does not. */
   readonly expiry: Date | null
+  readonly offer: Offer
+  /** Where the upload is. */
+  readonly locate: () => string
+}
+
+/** What is known of a request that is refused. */
+export interface Refused {
+  readonly message: Message
+  readonly offer: Offer
+  /** The upload that it was about; `null` where there is none. */
+  readonly upload: Upload | null
+  readonly expiry: Date | null
+  /** It is the application that refused. */
+  readonly byApplication: boolean
+}
+
+/** What goes to the client ahead of the answer. */
+export interface Interim {
+  readonly status: number
+  readonly reason: string
+  readonly headers: Readonly<Record<string, string>>
 }
 
 /** The words of one protocol: requests into commands, results into answers. No rule of what is done lives here. */
@@ -51,12 +84,18 @@ export interface Protocol {
   /** @throws TusError */
   decodeAppend(message: Message, offer: Offer): AppendCommand
   encodeOffer(offer: Offer): Answer
-  encodeCreated(upload: Described, location: string, received: boolean): Answer
+  encodeCreated(upload: Described, received: boolean): Answer
   encodeAppended(upload: Described): Answer
   encodeInspected(upload: Described): Answer
   encodeTerminated(): Answer
-  /** The status and the headers of an error; what the body says is left to the error handler of the application. */
-  encodeError(error: unknown, offer: Offer, expiry: Date | null): Answer
+  /** What the protocol adds to the answer of the application for one of its requests, which `status` and `headers` are. */
+  encodeAnswered(upload: Described, answer: Pick<KeptAnswer, 'status' | 'headers'>): Answer
+  /** The status and the headers of an error; a body is for applications that have no error handler of their own. Status 0 leaves it as it is. */
+  encodeError(error: unknown, refused: Refused): Answer & { readonly body?: string }
+  /** Tells early where a new upload is. A protocol without it has no interim responses. */
+  readonly encodeAnnounced?: (upload: Described) => Interim | null
+  /** Tells which offset is durable. */
+  readonly encodeProgress?: (offset: number) => Interim | null
   /** Headers that every response carries, whoever made it. */
   readonly headers: Readonly<Record<string, string>>
 }

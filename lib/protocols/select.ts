@@ -1,7 +1,74 @@
-import type { Protocol } from './protocol.js'
+import { TusError } from '../errors.js'
+import type { Upload } from '../upload.js'
+import { parseComplete, isPartialUpload } from './ietf-headers.js'
+import { CURRENT_VERSION, VERSIONS_BY_HEADER, type Version } from './ietf-versions.js'
+import { createIetf, IETF_ECHO } from './ietf.js'
+import type { Enabled } from './names.js'
+import { plain } from './plain.js'
+import type { Answer, Message, Offer, Protocol } from './protocol.js'
 import { tus } from './tus.js'
 
-/** Which protocol a request speaks: the only place that asks. */
-export function selectProtocol (): Protocol {
-  return tus
+type Head = Pick<Message, 'method' | 'headers'>
+
+/** Which protocol a request speaks: the only place that asks. `null` if that depends on the upload: {@link recognize}. */
+export function selectProtocol (head: Head, enabled: Enabled): Protocol | null {
+  const { method, headers } = head
+  if (enabled.has('tus') && (headers['tus-resumable'] !== undefined || !enabled.has('ietf'))) return tus
+  if (speaksIetf(head)) return getIetf(head)
+  if ((method === 'HEAD' || method === 'DELETE') && headers['x-http-method-override'] === undefined) return null
+  if (enabled.has('tus')) return tus
+  return method === 'GET' ? download : getIetf(head)
 }
+
+/**
+ * Which protocol a HEAD or DELETE means that says nothing: that of the upload.
+ *
+ * @param upload `null` if there is none
+ */
+export function recognize (head: Head, upload: Upload | null, enabled: Enabled): Protocol {
+  return enabled.has('tus') && upload !== null && upload.echo.protocol !== IETF_ECHO.protocol ? tus : getIetf(head)
+}
+
+/**
+ * A GET that says nothing is a download; of an upload that is incomplete, where its protocol has it so, it asks for the offset.
+ *
+ * @param error why there is nothing to download
+ */
+export function selectRetrieval (error: unknown, upload: Upload | null, head: Head, enabled: Enabled): Protocol | null {
+  const isIncomplete = error instanceof TusError && error.code === 'TUS_ERR_UPLOAD_INCOMPLETE'
+  if (!isIncomplete || upload === null || !enabled.has('ietf')) return null
+  const protocol = recognize(head, upload, enabled)
+  return protocol === tus ? null : protocol
+}
+
+/** Which protocol a request to a resource of the application speaks: none, in most cases (IV-3). */
+export function selectForTarget (head: Head, enabled: Enabled): Protocol {
+  const { headers } = head
+  if (enabled.has('tus') && headers['tus-resumable'] !== undefined) return tus
+  return enabled.has('ietf') && parseComplete(headers, getVersion(head)) !== null ? getIetf(head) : plain
+}
+
+/** What the server tells of itself, in all protocols that it speaks. */
+export function encodeOffers (head: Head, offer: Offer, enabled: Enabled): Answer {
+  const offers = [...enabled.has('tus') ? [tus] : [], ...enabled.has('ietf') ? [getIetf(head)] : []].map(protocol => protocol.encodeOffer(offer))
+  return { status: 204, headers: Object.assign({}, ...offers.map(({ headers }) => headers)) }
+}
+
+function speaksIetf ({ headers }: Head): boolean {
+  return headers[INTEROP] !== undefined || headers['upload-complete'] !== undefined || isPartialUpload(headers['content-type'])
+}
+
+/** A version that nobody here knows is taken for the standard to be, without interim responses (IV-1). */
+function getVersion ({ headers }: Head): Version {
+  const interop = headers[INTEROP]
+  return (typeof interop === 'string' ? VERSIONS_BY_HEADER.get(interop.trim()) : undefined) ?? CURRENT_VERSION
+}
+
+function getIetf (head: Head): Protocol {
+  return IETF.get(getVersion(head))!
+}
+
+const INTEROP = 'upload-draft-interop-version'
+/** Plain HTTP, as GET is everywhere. */
+const download: Protocol = { ...plain, getMethod: ({ method }) => method }
+const IETF = new Map([CURRENT_VERSION, ...VERSIONS_BY_HEADER.values()].map(version => [version, createIetf(version)]))

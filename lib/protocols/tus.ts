@@ -11,6 +11,7 @@ import { formatMetadata, parseChecksum, parseConcat, parseInteger, parseMetadata
 
 const VERSION = '1.0.0'
 const CONTENT_TYPE = 'application/offset+octet-stream'
+const NONE = {}
 const RESUMABLE = { 'tus-resumable': VERSION }
 
 /** tus 1.0.0. The numbers in brackets are those of the checklist in `docs/spec`. */
@@ -43,7 +44,10 @@ export const tus: Protocol = {
       echoMetadata: changed => ({ 'upload-metadata': formatMetadata(changed) }),
       partial: concat.partial,
       parts: concat.parts,
-      body: hasBody(message) ? decodeCreationBody(message, offer) : null
+      body: hasBody(message) ? decodeCreationBody(message, offer) : null,
+      completion: 'at-length',
+      digests: NONE,
+      resumable: true
     }
   },
 
@@ -52,7 +56,7 @@ export const tus: Protocol = {
     const body = decodeBody(message, offer)
     const offset = parseInteger('Upload-Offset', headers['upload-offset'])
     if (offset === null) throw TUS_ERR_HEADER_MISSING({ header: 'Upload-Offset' })
-    return { offset, length: parseInteger('Upload-Length', headers['upload-length']), ...body }
+    return { offset, length: parseInteger('Upload-Length', headers['upload-length']), completion: 'at-length', digests: NONE, ...body }
   },
 
   encodeOffer ({ extensions, maxSize, checksumAlgorithms }) {
@@ -69,8 +73,8 @@ export const tus: Protocol = {
     }
   },
 
-  encodeCreated ({ upload, expiry }, location, received) {
-    const headers: Record<string, string> = { 'tus-resumable': VERSION, location }
+  encodeCreated ({ upload, expiry, locate }, received) {
+    const headers: Record<string, string> = { 'tus-resumable': VERSION, location: locate() }
     if (received) headers['upload-offset'] = String(upload.offset)
     if (expiry !== null) headers['upload-expires'] = expiry.toUTCString()
     return { status: 201, headers }
@@ -91,7 +95,7 @@ export const tus: Protocol = {
         ...!(upload.final && !isFull(upload)) && { 'upload-offset': String(upload.offset) },
         ...encodeLength(upload),
         ...encodeExpiry(expiry),
-        ...upload.echo,
+        ...encodeEcho(upload.echo),
         // "The Server MUST prevent the client and/or proxies from caching the response" (CO-22)
         'cache-control': 'no-store'
       }
@@ -102,7 +106,19 @@ export const tus: Protocol = {
     return { status: 204, headers: RESUMABLE }
   },
 
-  encodeError (error, { maxSize }, expiry) {
+  encodeAnswered ({ upload, expiry, locate }, { status, headers }) {
+    return {
+      status,
+      headers: {
+        ...RESUMABLE,
+        'upload-offset': String(upload.offset),
+        ...!('location' in headers) && { location: locate() },
+        ...encodeExpiry(expiry)
+      }
+    }
+  },
+
+  encodeError (error, { offer: { maxSize }, expiry }) {
     if (!(error instanceof TusError)) return { status: 0, headers: { ...RESUMABLE, ...encodeExpiry(expiry) } }
     const { offset, allow, length, retryAfter } = error.facts
     return {
@@ -189,7 +205,7 @@ function decodeBody (message: Message, offer: Offer): BodyCommand {
   if (coding !== undefined && coding.toLowerCase() !== 'identity') throw TUS_ERR_CONTENT_ENCODING()
   // Node undoes `chunked`, and hands out a compression inside of it as if it were the bytes.
   if (chunked && transfer.toLowerCase() !== 'chunked') throw TUS_ERR_CONTENT_ENCODING()
-  return { declared: chunked ? null : Number(headers['content-length'] ?? 0), verification: decodeChecksum(message, offer) }
+  return { declared: chunked ? null : Number(headers['content-length'] ?? 0), verification: decodeChecksum(message, offer), onOverflow: 'keep' }
 }
 
 /** As nearly all clients write it, or in another form of the same. */
@@ -204,11 +220,17 @@ function decodeChecksum ({ headers, getTrailers }: Message, offer: Offer): Verif
   if (announced !== undefined) {
     need(offer, 'checksum')
     const checksum = parseChecksum(announced, checksumAlgorithms)
-    return { algorithms: [checksum.algorithm], readChecksum: () => checksum }
+    return { algorithms: [checksum.algorithm], readChecksums: () => [checksum] }
   }
   if (headers.trailer === undefined || !/(?:^|,)\s*upload-checksum\s*(?:,|$)/i.test(headers.trailer)) return null
   need(offer, 'checksum-trailer')
-  return { algorithms: checksumAlgorithms, readChecksum: () => parseChecksum(getTrailers()['upload-checksum'], checksumAlgorithms) }
+  return { algorithms: checksumAlgorithms, readChecksums: () => [parseChecksum(getTrailers()['upload-checksum'], checksumAlgorithms)] }
+}
+
+/** What an upload of another protocol notes for itself is not for here. */
+function encodeEcho (echo: Upload['echo']): Record<string, string> {
+  const { 'upload-metadata': metadata, 'upload-concat': concat } = echo
+  return { ...metadata !== undefined && { 'upload-metadata': metadata }, ...concat !== undefined && { 'upload-concat': concat } }
 }
 
 /** As HTTP writes dates (EX-6). */

@@ -243,6 +243,10 @@ t.test('serve', async t => {
   t.test('--durability none and --no-ietf', async t => {
     const server = await ServerProcess.start(t, { flags: ['--durability', 'none', '--no-ietf'] })
     t.equal(await (await fetch(await uploadHello(t, server.url))).text(), 'hello')
+    const ask = (url: string) => fetch(url, { method: 'POST', headers: { 'upload-complete': '?1' }, body: 'hello' })
+    t.equal((await ask(server.url)).status, 412)
+    const both = await ServerProcess.start(t)
+    t.match(await ask(both.url), { status: 201 })
   })
 
   t.test('--log-level', async t => {

@@ -13,6 +13,7 @@ import { makeUpload as makeAnyUpload } from '../support/uploads.js'
 
 const MIB = 1024 * 1024
 const SMALL = 1003
+const ANSWERED = { target: 'POST /x []', digests: {}, answer: { status: 200, headers: {}, body: 'eA==' } }
 const LARGE = 4 * MIB + 3
 
 const makeUpload = (given: Partial<NewUpload> = {}): NewUpload => makeAnyUpload({ id: 'a', length: LARGE, metadata: { filename: 'x' }, ...given })
@@ -191,6 +192,10 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'setLength: the length is set or not': changing({ name: 'setLength', length: LARGE }, { length: null }, ({ length }) => length, [null, LARGE]),
   'complete: the mark is there or not': changing({ name: 'complete' }, { completes: 'by-mark' }, ({ complete }) => complete, [false, true]),
   'update: the finish mark is there or not': changing({ name: 'update', change: { finished: true } }, { completes: 'by-mark' }, ({ finished }) => finished, [false, true]),
+
+  'update: somebody has said that this is all, or not': changing({ name: 'update', change: { completes: 'by-mark' } }, { completes: 'when-told' }, ({ completes }) => completes, ['when-told', 'by-mark']),
+  'update: with that the upload is complete, or not': changing({ name: 'update', change: { completes: 'at-length' } }, { completes: 'when-told' }, ({ complete }) => complete, [false, true]),
+  'update: an answer is kept or not': changing({ name: 'update', change: { purpose: ANSWERED } }, { purpose: { ...ANSWERED, answer: null } }, ({ purpose }) => purpose?.answer?.status ?? null, [null, 200]),
 
   'CC-5: concatenate: the final upload is whole or empty, and its parts stay': concatenating({}),
   'CC-5: concatenate without a command of the system: the same': concatenating({ commands: false }),

@@ -25,6 +25,20 @@ t.test('only the plugin and the command line know an adapter', async t => {
   }
 })
 
+t.test('neither operations nor storages contain a word of either protocol', async t => {
+  const words = /upload-(?:complete|incomplete|limit|draft|offset|length|metadata|defer|concat|checksum)|repr-digest|content-digest|partial-upload|offset\+octet|\bietf\b|\bdraft-|interop|(?<![\w.-])tus(?!_ERR)\b|\b104\b|\?[01]\b/i
+  for (const file of [...await listSources('lib/operations'), ...await listSources('adapters')]) {
+    const code = stripComments(await readFile(file, 'utf8'))
+    t.notMatch(code, words, file)
+  }
+  t.match("headers['upload-complete'] === '?1'", words, 'and the test would find one')
+})
+
+/** What is left is what runs: a comment may quote the sentence of a specification that a rule comes from. */
+function stripComments (source: string): string {
+  return source.replace(/\/\*[^]*?\*\/|(?<=^|\s)\/\/.*$/gm, '')
+}
+
 async function listSources (folder: string): Promise<string[]> {
   const names = await readdir(folder, { recursive: true })
   return names.filter(name => name.endsWith('.ts')).map(name => join(folder, name))

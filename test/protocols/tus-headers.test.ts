@@ -1,6 +1,6 @@
 import t from 'tap'
 import { formatMetadata, parseInteger, parseMetadata } from '../../lib/protocols/tus-headers.js'
-import { selectProtocol } from '../../lib/protocols/select.js'
+import { tus } from '../../lib/protocols/tus.js'
 
 t.test('parseInteger', async t => {
   t.equal(parseInteger('Upload-Offset', undefined), null, 'absent')
@@ -35,8 +35,9 @@ t.test('formatMetadata is the inverse', async t => {
 })
 
 t.test('an error that the protocol does not know gets no status from it', async t => {
-  const tus = selectProtocol()
-  const { status, headers } = tus.encodeError(new Error('of the application'), { extensions: new Set(), maxSize: null, checksumAlgorithms: [], maxMetadataSize: 0 }, null)
+  const offer = { extensions: new Set<never>(), maxSize: null, maxAppendSize: null, lifetime: null, checksumAlgorithms: [], maxMetadataSize: 0 }
+  const message = { method: 'HEAD', headers: {}, getTrailers: () => ({}), getIdOf: () => null, getContent: () => ({ present: false, declared: 0 }) }
+  const { status, headers } = tus.encodeError(new Error('of the application'), { message, offer, upload: null, expiry: null, byApplication: false })
   t.equal(status, 0)
   t.same(headers, { 'tus-resumable': '1.0.0' })
 })

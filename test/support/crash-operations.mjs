@@ -21,6 +21,7 @@ export async function perform (storage, { name, id, ...given }, openOther) {
     case 'work': return work(storage, id)
     case 'remove': return storage.remove(id)
     case 'sweep': return sweep(storage)
+    case 'request': return request(storage, given)
     case 'lock': return lock(storage, openOther())
     default: throw new Error(`There is no operation ${name}`)
   }
@@ -36,6 +37,16 @@ async function sweep (storage) {
   await app.ready()
   const { failed } = await app.tus.sweep()
   if (failed > 0) throw new Error(`${failed} uploads could not be swept`)
+}
+
+/** A request to an application with the upload protocols, and one route of its own that takes uploads: the bytes of the content from `offset` to `end`. */
+async function request (storage, { method, url, headers, offset, end }) {
+  const [{ default: Fastify }, { default: fastifyTus }] = await Promise.all([import('fastify'), import('../../dist/lib/index.js')])
+  const app = Fastify()
+  await app.register(fastifyTus, { storage, generateId: () => 'a', expiration: false })
+  app.post('/documents', app.tus.resumable(async ({ upload }) => ({ size: upload.length })))
+  const { statusCode, body } = await app.inject({ method, url, headers, payload: makeContent(end).subarray(offset) })
+  if (statusCode >= 300) throw new Error(`It answers ${statusCode}: ${body}`)
 }
 
 /** Takes a lock, passes it to another process, and takes it again. */

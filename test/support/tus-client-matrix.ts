@@ -66,6 +66,11 @@ export async function testClient (t: Test, library: Library, largest = SIZE): Pr
   await t.test('goes on where it was when the server stops in order and starts again', t => uploadDrained(t, library))
 }
 
+/** One upload of `size` bytes in one of the other protocols that the client speaks, through 20 cuts and more, and kills of the server. */
+export async function testProtocol (t: Test, library: Library, protocol: string, size: number): Promise<void> {
+  await uploadInterrupted(t, library, { name: protocol, size, options: { protocol }, kills: 3 })
+}
+
 async function uploadInterrupted (t: Test, library: Library, { size, options = {}, input = asPath, cuts = 24, kills = 5 }: Mode): Promise<void> {
   const random = makeRandom(t)
   const path = join(await makeDirectory(t), 'file')

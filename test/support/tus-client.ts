@@ -46,7 +46,8 @@ export class Journal {
   answered (method: string, url: string, response: HttpResponse, took: number): void {
     this.#last = `${method} answered ${response.getStatus()}`
     const location = response.getHeader('Location')
-    if (response.getStatus() === 201 && location !== undefined) {
+    // The end of an upload may be told in the same words as its beginning.
+    if (response.getStatus() === 201 && location !== undefined && location !== this.url) {
       this.created++
       this.url = location
       this.offset = 0

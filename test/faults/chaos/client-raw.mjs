@@ -5,11 +5,12 @@ import { locate } from './exchange.mjs'
 import { finish } from './finish.mjs'
 import { steps } from './steps.mjs'
 import { terminateUpload } from './terminate.mjs'
+import { needsEnd } from './words.mjs'
 
 /** A client that writes its requests by hand, and treats the server as badly as it can, until the run stops. */
 export async function runRawClient (run, random, name) {
   for (let number = 0; !run.stopped; number++) {
-    const scenario = random.weighted(SCENARIOS)
+    const scenario = random.weighted(needsEnd() ? WITHOUT_PARTS : SCENARIOS)
     await scenario(run, random, `${run.seed}/${name}/${number}`)
   }
 }
@@ -60,3 +61,4 @@ const SCENARIOS = [
   [6, concatenateUploads],
   [6, competeForUpload]
 ]
+const WITHOUT_PARTS = SCENARIOS.filter(([, scenario]) => scenario !== concatenateUploads)

@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { getWords } from './words.mjs'
 
 /** No answer came in time. */
 export class NoAnswer extends Error {}
@@ -102,9 +103,9 @@ export class Connection {
   }
 }
 
-/** The head of a request; `Host` and `Tus-Resumable` come by themselves. */
+/** The head of a request; `Host` and what says the protocol come by themselves. */
 export function formatHead (method, path, headers = {}) {
-  const lines = Object.entries({ Host: '127.0.0.1', 'Tus-Resumable': '1.0.0', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
+  const lines = Object.entries({ Host: '127.0.0.1', ...getWords().common, ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
   return `${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`
 }
 

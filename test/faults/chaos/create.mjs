@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
 import { formatHead } from './connection.mjs'
 import { makeContent } from './content.mjs'
 import { Exchange, insist, openConnection } from './exchange.mjs'
 import { Journal } from './journal.mjs'
+import { getWords } from './words.mjs'
 
 /**
  * Creates an upload and opens its journal; tries again until that was answered.
@@ -49,13 +49,12 @@ function openJournal (run, exchange, { status, headers }, plan) {
   return journal
 }
 
-function getHeaders ({ content, deferred, partial, first, how, metadata }, body) {
+function getHeaders (plan, body) {
+  const { first, how } = plan
+  const words = getWords()
   return {
-    ...deferred ? { 'Upload-Defer-Length': 1 } : { 'Upload-Length': content.length },
-    ...partial && { 'Upload-Concat': 'partial' },
-    ...metadata && { 'Upload-Metadata': metadata },
-    ...first !== undefined && { 'Content-Type': 'application/offset+octet-stream' },
-    ...how.endsWith('sum') && first && { 'Upload-Checksum': `sha1 ${createHash('sha1').update(how === 'sum' ? body : 'something else').digest('base64')}` },
+    ...words.create(plan),
+    ...how.endsWith('sum') && first && words.checksum(words.digest(how === 'sum' ? body : 'something else')),
     'Content-Length': body.length
   }
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Connection, NoAnswer, formatHead } from './connection.mjs'
 import { judge } from './rules.mjs'
+import { getWords } from './words.mjs'
 
 /** One request and its answer, held against what was known when the request began. */
 export class Exchange {
@@ -45,7 +46,7 @@ export class Exchange {
   async receive (connection) {
     try {
       const response = await connection.receive(this.method)
-      return response === null ? this.fail('connection lost') : this.settle(response)
+      return response === null ? this.fail('connection lost') : this.settle(getWords().read(this.method, response))
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error
       this.#run.violate(`${this.method}: ${error.message}`, this.#journal)

@@ -8,6 +8,7 @@ export const usage = `Usage: npm run chaos -- [flags]
   --clients N       at once (50); one in eight is tus-js-client
   --kill-every T    how often a random worker is killed: 2s, 500ms (2s)
   --mode M          cluster: serve --workers N. processes: N independent servers on one directory (cluster)
+  --protocol P      tus, or ietf: raw clients alone, in the words of the draft (tus)
   --dir D           where the uploads are; must be empty or missing, and stays (a temporary one)
   --durability M    fsync or none (fsync)
   --json FILE       writes every figure and violation
@@ -20,6 +21,7 @@ export class UsageError extends Error {}
 export function parseFlags (args) {
   const values = parse(args)
   if (!['cluster', 'processes'].includes(values.mode)) throw new UsageError("--mode must be 'cluster' or 'processes'")
+  if (!['tus', 'ietf'].includes(values.protocol)) throw new UsageError("--protocol must be 'tus' or 'ietf'")
   return {
     ...values,
     minutes: positive('minutes', values.minutes),
@@ -58,6 +60,7 @@ const options = {
   clients: { type: 'string', default: '50' },
   'kill-every': { type: 'string', default: '2s' },
   mode: { type: 'string', default: 'cluster' },
+  protocol: { type: 'string', default: 'tus' },
   dir: { type: 'string' },
   durability: { type: 'string', default: 'fsync' },
   json: { type: 'string' },

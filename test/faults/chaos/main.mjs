@@ -11,6 +11,7 @@ import { createRandom } from './random.mjs'
 import { formatReport } from './report.mjs'
 import { Run } from './run.mjs'
 import { startServers } from './servers.mjs'
+import { speak } from './words.mjs'
 
 try {
   const flags = parseFlags(process.argv.slice(2))
@@ -56,6 +57,7 @@ function describeOpen ({ journals }) {
 }
 
 async function perform (run, flags, directory) {
+  speak(flags.protocol)
   run.servers = await startServers({
     mode: flags.mode,
     workers: flags.workers,
@@ -66,7 +68,7 @@ async function perform (run, flags, directory) {
   })
   const stopKiller = startKiller(run, createRandom(`${flags.seed}/killer`), flags.killEvery)
   const progress = setInterval(() => showProgress(run), 10_000)
-  const clients = Array.from({ length: flags.clients }, (_, number) => startClient(run, number))
+  const clients = Array.from({ length: flags.clients }, (_, number) => startClient(run, number, flags))
   await sleep(flags.minutes * 60_000)
   run.stop()
   await Promise.all(clients)
@@ -78,8 +80,8 @@ async function perform (run, flags, directory) {
   return clearUp(run)
 }
 
-async function startClient (run, number) {
-  const name = number % 8 === 7 ? `stock ${number}` : `raw ${number}`
+async function startClient (run, number, { protocol }) {
+  const name = number % 8 === 7 && protocol === 'tus' ? `stock ${number}` : `raw ${number}`
   const random = createRandom(`${run.seed}/${name}`)
   try {
     await (name.startsWith('stock') ? runStockClient : runRawClient)(run, random, name)

@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto'
 import { formatHead } from './connection.mjs'
 import { Exchange, openConnection } from './exchange.mjs'
+import { getWords } from './words.mjs'
 
 /**
  * A `PATCH` on a connection of its own, under the control of its client.
  *
- * How the body comes: `plain`, `chunked`, `sum` (sha1 in a header), `trailer` (sha1 behind it), `wrong sum` (the right bytes), `wrong bytes`
+ * How the body comes: `plain`, `chunked`, `sum` (a digest in a header), `trailer` (the same behind it), `wrong sum` (the right bytes), `wrong bytes`
  * (the right sum), `wrong trailer`.
  */
 export class Patch {
@@ -23,7 +23,8 @@ export class Patch {
   }
 
   /** @param plan `offset`, `end`, `how`, and `content` where it is not that of the upload */
-  constructor (run, journal, connection, { offset, end, how = 'plain', content = journal.content }) {
+  constructor (run, journal, connection, { offset, end, how: planned = 'plain', content = journal.content }) {
+    const how = getWords().hows[planned] ?? planned
     this.#run = run
     this.#journal = journal
     this.#connection = connection
@@ -31,7 +32,7 @@ export class Patch {
     Object.assign(this, { offset, end, how })
     this.checksum = how.startsWith('wrong') ? 'wrong' : how === 'sum' || how === 'trailer' ? 'right' : null
     if (how === 'wrong bytes' && this.#body.length > 0) this.#body[Math.floor(this.#body.length / 2)] ^= 1
-    this.sum = createHash('sha1').update(how === 'wrong sum' || how === 'wrong trailer' ? 'something else' : content.read(offset, end)).digest('base64')
+    this.sum = getWords().digest(how === 'wrong sum' || how === 'wrong trailer' ? 'something else' : content.read(offset, end))
     run.figures.count('bodies', how)
   }
 
@@ -48,12 +49,12 @@ export class Patch {
     const { offset, end, how, sum } = this
     const journal = this.#journal
     return formatHead('PATCH', journal.path, {
-      'Content-Type': 'application/offset+octet-stream',
+      ...getWords().append(end, journal.length),
       'Upload-Offset': offset,
       ...journal.deferred && end === journal.length && { 'Upload-Length': journal.length },
       ...this.#isChunked ? { 'Transfer-Encoding': 'chunked' } : { 'Content-Length': this.#body.length },
       ...how.includes('trailer') && { Trailer: 'Upload-Checksum' },
-      ...(how === 'sum' || how === 'wrong sum' || how === 'wrong bytes') && { 'Upload-Checksum': `sha1 ${sum}` }
+      ...(how === 'sum' || how === 'wrong sum' || how === 'wrong bytes') && getWords().checksum(sum)
     })
   }
 

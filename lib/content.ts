@@ -1,0 +1,11 @@
+import type { IncomingMessage } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
+import type { Content } from './protocols/protocol.js'
+
+/** The body that a request has, as its head tells. HTTP/2 ends a body by a flag, so its headers need not tell. */
+export function getContent (request: IncomingMessage | Http2ServerRequest): Content {
+  const { 'transfer-encoding': coding, 'content-length': length } = request.headers
+  if (coding !== undefined) return { present: true, declared: null }
+  if (length !== undefined) return { present: Number(length) > 0, declared: Number(length) }
+  return 'stream' in request && !request.stream.endAfterHeaders ? { present: true, declared: null } : { present: false, declared: 0 }
+}

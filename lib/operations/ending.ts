@@ -1,0 +1,67 @@
+import type { Context } from '../context.js'
+import { TUS_ERR_DIGEST_MISMATCH, TUS_ERR_LENGTH_MISMATCH } from '../errors.js'
+import type { NewUpload, Purpose, Upload } from '../upload.js'
+import type { AppendCommand, Ending } from './commands.js'
+
+type Wish = Pick<AppendCommand, 'completion' | 'digests'>
+
+/**
+ * Who decides that an upload is complete: its length alone, unless hooks of the application or a digest have a say. Without them a
+ * storage need not write a mark, which is a third of the cost of a small upload.
+ */
+export function chooseCompletion ({ hooks }: Context, { partial, purpose }: Pick<Upload, 'partial' | 'purpose'>, completion: Ending): NewUpload['completes'] {
+  if (completion !== 'at-length') return 'when-told'
+  const isDecided = !partial && (hooks.has('preFinish') || hooks.has('postFinish') || hasDigests(purpose))
+  return isDecided ? 'by-mark' : 'at-length'
+}
+
+/**
+ * Notes what this request says of the end of the upload, before a byte of it is stored: a process that dies behind the last byte leaves an upload of which
+ * the next request can tell whether it is complete. An upload that was created before the application had finish hooks must not complete around them.
+ */
+export function agree (context: Context, upload: Upload, wish: Wish): Promise<Upload> | Upload {
+  if (upload.complete) return upload
+  const purpose = addDigests(upload.purpose, wish.digests)
+  const chosen = chooseCompletion(context, { partial: upload.partial, purpose }, wish.completion)
+  const completes = chosen === 'at-length' && upload.completes === 'by-mark' ? 'by-mark' : chosen
+  if (completes === upload.completes && purpose === upload.purpose) return upload
+  return context.storage.update(upload.id, () => ({ completes, ...purpose && { purpose } })).then(() => ({ ...upload, completes, purpose }))
+}
+
+/**
+ * Notes that all of an upload is there, because a body whose size nobody knew has come to its end.
+ *
+ * @throws TUS_ERR_LENGTH_MISMATCH if more was announced
+ */
+export async function end (context: Context, upload: Upload): Promise<Upload> {
+  if (upload.complete) return upload
+  const { id, length, offset } = upload
+  if (length !== null && length !== offset) throw TUS_ERR_LENGTH_MISMATCH()
+  const completes = chooseCompletion(context, upload, 'at-length')
+  if (length === null) await context.storage.setLength(id, offset)
+  await context.storage.update(id, () => ({ completes }))
+  return { ...upload, length: offset, completes }
+}
+
+/** What a new upload is for; nothing in most cases. */
+export function createPurpose ({ target }: Context, digests: Purpose['digests']): Purpose | undefined {
+  return addDigests(target === undefined || target === null ? undefined : { target, digests: {}, answer: null }, digests)
+}
+
+/** @throws TUS_ERR_DIGEST_MISMATCH if another digest was given before */
+function addDigests (purpose: Purpose | undefined, digests: Purpose['digests']): Purpose | undefined {
+  if (isEmpty(digests)) return purpose
+  const known = purpose?.digests ?? {}
+  const added = Object.entries(digests).filter(([algorithm, digest]) => !(algorithm in known) || (digest !== null && known[algorithm] !== digest))
+  if (added.length === 0) return purpose
+  if (added.some(([algorithm]) => typeof known[algorithm] === 'string')) throw TUS_ERR_DIGEST_MISMATCH({ algorithm: added[0]![0] })
+  return { target: null, answer: null, ...purpose, digests: { ...known, ...Object.fromEntries(added) } }
+}
+
+function hasDigests (purpose: Purpose | undefined): boolean {
+  return purpose !== undefined && !isEmpty(purpose.digests)
+}
+
+function isEmpty (digests: Purpose['digests']): boolean {
+  return Object.keys(digests).length === 0
+}

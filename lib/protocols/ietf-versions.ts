@@ -1,0 +1,54 @@
+/**
+ * What a version of the draft says differently. The number is the one of `Upload-Draft-Interop-Version`; the standard to be has none.
+ *
+ * @see the table of versions in `docs/spec/ietf-checklist.md`
+ */
+export interface Version {
+  readonly interop: number | null
+  /** The header that tells whether an upload is complete, and whether it says so or the contrary. */
+  readonly completeness: 'upload-complete' | 'upload-incomplete'
+  /** What a PATCH that does not say whether it is the last one means; `null`: it has to. */
+  readonly silence: 'complete' | null
+  /** A PATCH is of the type `application/partial-upload`, and of no other. */
+  readonly hasMediaType: boolean
+  /** The key of `Upload-Limit` that tells how long an upload stays; `null` where the version has no limits to tell. */
+  readonly lifetime: 'expires' | 'max-age' | null
+  /** Interim responses tell the progress, and not only where the upload is. */
+  readonly hasProgress: boolean
+  /** Headers of an upload may not be in a request that has no use for them. */
+  readonly isStrict: boolean
+  /**
+   * An upload is complete at its length, also if nobody says so: tus-js-client 4 sends the rest of a file with `Upload-Complete: ?0` after an interruption, and takes
+   * it for done when the offset is the length.
+   */
+  readonly endsAtLength: boolean
+  /** The problem type of an append to a complete upload, while there was one. */
+  readonly hasCompletedProblem: boolean
+}
+
+const CURRENT: Version = {
+  interop: null,
+  completeness: 'upload-complete',
+  silence: null,
+  hasMediaType: true,
+  lifetime: 'max-age',
+  hasProgress: true,
+  isStrict: false,
+  endsAtLength: false,
+  hasCompletedProblem: false
+}
+
+const VERSIONS: readonly Version[] = [
+  // draft -01: iOS 17, macOS 14
+  { ...CURRENT, interop: 3, completeness: 'upload-incomplete', silence: 'complete', hasMediaType: false, lifetime: null, hasProgress: false, isStrict: true },
+  // draft -03: iOS 18.0, tus-js-client `ietf-draft-03`
+  { ...CURRENT, interop: 5, hasMediaType: false, lifetime: null, endsAtLength: true },
+  // drafts -04 and -05: iOS 18.1, tus-js-client `ietf-draft-05`
+  { ...CURRENT, interop: 6, lifetime: 'expires', endsAtLength: true, hasCompletedProblem: true },
+  // drafts -09 and later
+  { ...CURRENT, interop: 8 }
+]
+
+/** The standard to be, and what clients send of its drafts, by the value of their header. */
+export const CURRENT_VERSION = CURRENT
+export const VERSIONS_BY_HEADER: ReadonlyMap<string, Version> = new Map(VERSIONS.map(version => [String(version.interop), version]))

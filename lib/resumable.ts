@@ -1,0 +1,206 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods, onSendHookHandler, preParsingHookHandler, RouteOptions } from 'fastify'
+import { closeAfterUnreadBody } from './connection.js'
+import type { Context } from './context.js'
+import { TUS_ERR_ROUTE_INVALID } from './errors.js'
+import { capture } from './kept-answer.js'
+import { getTargetLocation } from './location.js'
+import type { Exchange } from './operations/exchange.js'
+import { replaceBody } from './problem.js'
+import { selectForTarget, selectProtocol } from './protocols/select.js'
+import { describe, getResourceVerbs, handle, post, type Call, type Site, type Verbs } from './routes.js'
+import type { Upload } from './upload.js'
+
+type Handler = (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply) => unknown
+/** A function that stands for a handler until its route is known. */
+export type MakeResumable = <Marked extends (...args: never[]) => unknown>(handler: Marked) => Marked
+
+/**
+ * Makes routes of the application accept resumable uploads: the handler runs when the whole representation is there.
+ *
+ * A route with such a handler gets a sibling for the uploads that are created at it, below its own path and with its own hooks, so that whoever may not
+ * use the route may not go on with an upload of it either.
+ */
+export function createResumable (app: FastifyInstance, context: Context): MakeResumable {
+  const handlers = new WeakMap<object, Handler>()
+  app.addHook('onRoute', function (route) {
+    const handler = handlers.get(route.handler)
+    if (handler !== undefined) prepare(this, route, createSite(context, route, handler, this))
+  })
+  return handler => {
+    const mark = () => { throw TUS_ERR_ROUTE_INVALID({ expected: 'registered in the scope that has app.tus, or inside of it' }) }
+    handlers.set(mark, handler as unknown as Handler)
+    return mark as unknown as typeof handler
+  }
+}
+
+interface TargetSite {
+  readonly name: string
+  readonly forTarget: (request: FastifyRequest) => Site
+  readonly forUpload: (request: FastifyRequest) => Site
+}
+
+/** Which uploads belong to which requests: those of the same route with the same parameters. */
+function createSite (context: Context, { method, url }: RouteOptions, handler: Handler, instance: FastifyInstance): TargetSite {
+  const { options } = context
+  const name = String([method].flat()[0])
+  if (url.includes('*')) throw TUS_ERR_ROUTE_INVALID({ expected: 'without a wildcard' })
+  const create = (request: FastifyRequest, select: Site['select']): Site => ({
+    context: { ...context, target: getTarget(name, url, request) },
+    select,
+    locate: (request, id) => getTargetLocation(options, request, getFolder(name), id),
+    getId: request => ids.get(request) ?? '',
+    answer: call => (upload, keep) => answer(handler, instance, call, upload, keep)
+  })
+  return {
+    name,
+    forTarget: request => create(request, message => selectForTarget(message, options.protocols)),
+    forUpload: request => create(request, message => selectProtocol(message, options.protocols))
+  }
+}
+
+function getTarget (name: string, url: string, { params }: FastifyRequest): string {
+  return `${name} ${url.replace(/\/$/, '')} ${JSON.stringify(Object.entries(params as object).sort())}`
+}
+
+function getFolder (name: string): string {
+  return `/~${name.toLowerCase()}`
+}
+
+function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: string }, { name, forTarget, forUpload }: TargetSite): void {
+  const { onRequest, preValidation, preHandler, preSerialization, onResponse, onError, onTimeout, config, constraints, errorHandler, logLevel, routePath } = route
+  const { body: _body, headers: _headers, ...schema } = route.schema ?? {}
+  const hooks = { onRequest, preValidation, preHandler, preSerialization, onResponse, onError, onTimeout, config, constraints, errorHandler, logLevel }
+  const given = Object.fromEntries(Object.entries(hooks).filter(([, value]) => value !== undefined))
+  Object.assign(route, {
+    // The body is a stream: there is nothing to validate.
+    ...route.schema && { schema: { ...route.schema, body: undefined } },
+    preParsing: [...[route.preParsing ?? []].flat(), hideContentType],
+    onSend: [...[route.onSend ?? []].flat(), sendAnswer],
+    handler: (request: FastifyRequest, reply: FastifyReply) => handle(forTarget(request), CREATION, request, reply)
+  })
+  acceptAnyContent(instance)
+  const path = routePath.replace(/\/$/, '')
+  const shared = { ...given, onSend: route.onSend!, exposeHeadRoute: false }
+  instance.route({
+    ...shared,
+    // What the first request had to say in its headers is not said again.
+    schema,
+    preParsing: [takeId, ...[route.preParsing!].flat()],
+    method: METHODS,
+    url: `${path}${getFolder(name)}/:${PARAMETER}`,
+    handler: (request, reply) => {
+      const site = forUpload(request)
+      return handle(site, getResourceVerbs(site.context), request, reply)
+    }
+  })
+  if (instance.hasRoute({ method: 'OPTIONS', url: `${instance.prefix}${routePath}`, ...constraints && { constraints } })) return
+  instance.route({ ...shared, preParsing: route.preParsing!, method: 'OPTIONS', url: routePath, handler: (request, reply) => handle(forTarget(request), DESCRIPTION, request, reply) })
+}
+
+/**
+ * The bodies of these routes are read raw, whatever their type: no parser of the application may touch them. So their type is another one while Fastify looks
+ * for a parser.
+ */
+function acceptAnyContent (instance: FastifyInstance): void {
+  if (instance.hasContentTypeParser(RAW)) return
+  instance.addContentTypeParser(RAW, (request, payload, done) => {
+    const type = types.get(request)
+    if (type === undefined) delete request.raw.headers['content-type']
+    else request.raw.headers['content-type'] = type
+    done(null, payload)
+  })
+}
+
+/** The handler sees the parameters of the first request and no other; so does a schema for them. */
+const takeId: preParsingHookHandler = (request, _reply, payload, done) => {
+  const { [PARAMETER]: id = '', ...own } = request.params as Record<string, string>
+  ids.set(request, id)
+  request.params = own
+  done(null, payload)
+}
+
+const hideContentType: preParsingHookHandler = (request, _reply, payload, done) => {
+  if (!BODYLESS.has(request.method)) {
+    types.set(request, request.raw.headers['content-type'])
+    request.raw.headers['content-type'] = RAW
+  }
+  done(null, payload)
+}
+
+/** Runs the handler for a complete upload, and resolves when what it said is kept and on its way, or nobody is there to hear it. */
+function answer (handler: Handler, instance: FastifyInstance, call: Call, upload: Upload, keep: Keep): Promise<void> {
+  const { request, reply } = call
+  request.upload = upload
+  request.body = undefined
+  return new Promise(resolve => {
+    pending.set(reply, { call, upload, keep, resolve })
+    run(handler, instance, request, reply).then(() => {
+      // It answers later, or never; and never to a client that has gone, as far as anybody can tell.
+      if (pending.has(reply)) whenClosed(reply, () => { setTimeout(resolve, GRACE) })
+    }, error => {
+      call.exchange.log.error({ err: error }, 'an answer could not be sent')
+      resolve()
+    })
+  })
+}
+
+function whenClosed ({ raw }: FastifyReply, listener: () => void): void {
+  if (raw.destroyed || raw.writableFinished) listener()
+  else raw.once('close', listener)
+}
+
+async function run (handler: Handler, instance: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  try {
+    const result = await handler.call(instance, request, reply)
+    if (result !== undefined && pending.has(reply)) reply.send(result)
+  } catch (error) {
+    if (pending.has(reply)) reply.send(error instanceof Error ? error : new Error('The handler failed', { cause: error }))
+  }
+}
+
+/** Keeps what the handler says before it is sent, and adds what the protocol has to say. */
+const sendAnswer: onSendHookHandler = (request, reply, payload, done) => {
+  const open = pending.get(reply)
+  const finish = (sent: unknown) => closeAfterUnreadBody(request, reply, () => done(null, replaceBody(reply, sent)))
+  if (open === undefined) return finish(payload)
+  pending.delete(reply)
+  complete(open, reply, payload).then(finish, done).finally(open.resolve)
+}
+
+async function complete ({ call, upload, keep }: Pending, reply: FastifyReply, payload: unknown): Promise<unknown> {
+  const { answer, payload: sent } = await capture(reply.statusCode, reply.getHeaders(), payload)
+  // What failed on this side may succeed the next time.
+  const isFinal = answer.status < 500
+  if (isFinal) await keep(answer)
+  const described = call.describe(isFinal ? { ...upload, purpose: { ...upload.purpose!, answer } } : upload)
+  if (call.protocol.getMethod(call.message) !== 'HEAD') {
+    reply.headers(call.protocol.encodeAnswered(described, answer).headers)
+    return sent
+  }
+  // The client asked for the offset alone, and gets the rest when it asks for that.
+  const { status, headers } = call.protocol.encodeInspected(described)
+  for (const name of Object.keys(reply.getHeaders())) reply.removeHeader(name)
+  reply.code(status).headers(headers)
+  return ''
+}
+
+type Keep = Parameters<NonNullable<Exchange['answer']>>[1]
+
+interface Pending {
+  readonly call: Call
+  readonly upload: Upload
+  readonly keep: Keep
+  readonly resolve: () => void
+}
+
+const pending = new WeakMap<FastifyReply, Pending>()
+const ids = new WeakMap<FastifyRequest, string>()
+const types = new WeakMap<FastifyRequest, string | undefined>()
+const CREATION: Verbs = { POST: post, PUT: post, PATCH: post }
+const DESCRIPTION: Verbs = { OPTIONS: describe }
+const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'PATCH', 'DELETE', 'OPTIONS']
+const BODYLESS = new Set(['GET', 'HEAD', 'TRACE'])
+/** How long a handler whose client has gone may take to answer by a callback, in ms, before another request gets the upload. */
+const GRACE = 1000
+const PARAMETER = 'fastifyTusUpload'
+const RAW = 'application/x-fastify-tus-raw'

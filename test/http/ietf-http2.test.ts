@@ -1,0 +1,125 @@
+import Fastify from 'fastify'
+import { once } from 'node:events'
+import { connect, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import t, { type Test } from 'tap'
+import { createFsStorage } from '../../adapters/fs/index.js'
+import fastifyTus, { type TusOptions } from '../../lib/index.js'
+import { makeDirectory } from '../support/app.js'
+
+async function start (t: Test, options: TusOptions = {}): Promise<ClientHttp2Session> {
+  const app = Fastify({ http2: true })
+  t.teardown(() => app.close())
+  await app.register(fastifyTus, { storage: createFsStorage({ directory: await makeDirectory(t) }), ...options })
+  app.post('/documents', app.tus.resumable(async request => ({ said: await text(app.tus.createReadStream(request.upload!.id)) })))
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const session = connect(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`)
+  t.teardown(() => { session.destroy() })
+  return session
+}
+
+interface Talk {
+  readonly stream: ClientHttp2Stream
+  /** Interim responses, as they come. */
+  readonly interim: IncomingHttpHeaders[]
+  readonly answer: Promise<{ status: number, headers: IncomingHttpHeaders, body: string }>
+}
+
+function send (session: ClientHttp2Session, method: string, path: string, headers: Record<string, string>, endStream = false): Talk {
+  const stream = session.request({ ':method': method, ':path': path, ...headers }, { endStream })
+  const interim: IncomingHttpHeaders[] = []
+  stream.on('headers', headers => interim.push(headers))
+  stream.on('error', () => {})
+  const answer = once(stream, 'response').then(async ([headers]) => ({ status: headers[':status'], headers, body: await text(stream) }))
+  answer.catch(() => {})
+  return { stream, interim, answer }
+}
+
+async function ask (session: ClientHttp2Session, method: string, path: string, headers: Record<string, string>, body = '') {
+  const talk = send(session, method, path, headers, body === '' && !('content-length' in headers))
+  if (!talk.stream.writableEnded) talk.stream.end(body)
+  return { ...await talk.answer, interim: talk.interim }
+}
+
+const getPath = ({ location }: IncomingHttpHeaders) => new URL(location!).pathname
+const V8 = { 'upload-draft-interop-version': '8' }
+const patch = (offset: number, complete: string) => ({ ...V8, 'content-type': 'application/partial-upload', 'upload-offset': String(offset), 'upload-complete': complete })
+
+t.test('CN-2, CN-4: an upload in one request, whose size only its end tells', async t => {
+  const session = await start(t)
+  for (const headers of [{}, { 'content-length': '11' }]) {
+    const { status, headers: answered, interim } = await ask(session, 'POST', '/files', { ...V8, 'upload-complete': '?1', ...headers }, 'hello world')
+    t.equal(status, 201)
+    t.match(answered, { 'upload-complete': '?1', 'upload-offset': '11' })
+    t.match(interim, [{ ':status': 104, location: answered.location, 'upload-draft-interop-version': '8' }])
+    t.match(await ask(session, 'GET', getPath(answered), {}), { status: 200, body: 'hello world' })
+  }
+  t.match(await ask(session, 'POST', '/files', { 'upload-complete': '?1' }, 'hello'), { status: 201, interim: [] })
+  t.match(await ask(session, 'POST', '/files', { ...V8, 'upload-complete': '?1' }), { status: 201, headers: { 'upload-offset': '0', 'upload-complete': '?1' } })
+})
+
+t.test('CN-10, CN-11: a stream that is reset, and goes on', async t => {
+  const session = await start(t)
+  for (const headers of [{}, { 'content-length': '11' }]) {
+    const { stream, interim } = send(session, 'POST', '/files', { ...V8, 'upload-complete': '?1', ...headers })
+    await once(stream, 'headers')
+    const path = getPath(interim[0]!)
+    stream.write('hello')
+    for (;;) {
+      // A body that was only written to this side may not have left it.
+      await new Promise(resolve => setTimeout(resolve, 50))
+      if (stream.bufferSize === 0) break
+    }
+    stream.destroy(new Error('gone'))
+    await new Promise(resolve => stream.once('close', resolve))
+    const told = await ask(session, 'HEAD', path, V8)
+    t.match(told, { status: 204, headers: { 'upload-complete': '?0' } })
+    const offset = Number(told.headers['upload-offset'])
+    t.ok(offset === 5 || offset === 0)
+    t.match(await ask(session, 'PATCH', path, patch(offset, '?1'), 'hello world'.slice(offset)), { status: 201, headers: { 'upload-complete': '?1' } })
+    t.match(await ask(session, 'GET', path, {}), { body: 'hello world' })
+  }
+})
+
+t.test('AP-13: 104 with the progress', async t => {
+  const session = await start(t, { progressInterval: 20 })
+  const made = await ask(session, 'POST', '/files', { ...V8, 'upload-complete': '?0' })
+  const { stream, interim, answer } = send(session, 'PATCH', getPath(made.headers), patch(0, '?1'))
+  let sent = 0
+  for (; interim.length === 0 && sent < 400; sent++) {
+    stream.write('x')
+    await new Promise(resolve => setTimeout(resolve, 30))
+  }
+  t.match(interim[0], { ':status': 104, 'upload-draft-interop-version': '8' })
+  const offset = Number(interim[0]!['upload-offset'])
+  t.ok(offset > 0 && offset <= sent)
+  t.notOk('location' in interim[0]!)
+  stream.end()
+  t.match(await answer, { status: 201, headers: { 'upload-offset': String(sent), 'upload-complete': '?1' } })
+})
+
+t.test('CY-3, CA-2: HEAD, PATCH and DELETE end the stream that still sends; the connection stays', async t => {
+  const session = await start(t)
+  for (const method of ['HEAD', 'PATCH', 'DELETE']) {
+    const { stream, interim, answer } = send(session, 'POST', '/files', { ...V8, 'upload-complete': '?1', 'content-length': '11' })
+    await once(stream, 'headers')
+    const path = getPath(interim[0]!)
+    stream.write('hello')
+    await new Promise(resolve => setTimeout(resolve, 50))
+    const { status } = await ask(session, method, path, method === 'PATCH' ? patch(5, '?1') : V8, method === 'PATCH' ? ' world' : '')
+    t.ok(status < 300 || status === 409, `${method} ${status}`)
+    t.match((await answer).headers, { 'upload-complete': '?0' })
+    stream.destroy()
+  }
+  t.notOk(session.closed)
+})
+
+t.test('a route of the application', async t => {
+  const session = await start(t)
+  t.match(await ask(session, 'POST', '/documents', {}, 'hello'), { status: 200, body: '{"said":"hello"}' })
+  const made = await ask(session, 'POST', '/documents', { ...V8, 'upload-complete': '?0' }, 'hello')
+  for (let round = 0; round < 2; round++) {
+    t.match(await ask(session, 'PATCH', getPath(made.headers), patch(5, '?1')), { status: 200, body: '{"said":"hello"}', headers: { 'upload-complete': '?1' } })
+  }
+})
