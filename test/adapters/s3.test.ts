@@ -6,7 +6,7 @@ import { MemoryBudget } from '../../adapters/s3/budget.js'
 import { planJoin, splitRange } from '../../adapters/s3/join.js'
 import { chooseWindow } from '../../adapters/s3/part-size.js'
 import { StorageFull, StorageUnavailable, UploadExists, UploadMissing } from '../../lib/storage.js'
-import { createGate, makeBytes, sleep } from '../support/http-tus.js'
+import { createGate, makeBytes, sleep, until } from '../support/http-tus.js'
 import { createBucket, createClient } from '../support/s3/bucket.js'
 import { startFakeS3 } from '../support/s3/fake-s3.mjs'
 import { append, makeBody, MIB, readAll, setUp } from '../support/s3/storages.js'
@@ -228,10 +228,17 @@ t.test('progress is told as parts arrive', async t => {
   await one.storage.create(upload)
   const told: number[] = []
   const body = makeBody(CONTENT)
+  let [arrived, asked] = [0, 0]
+  one.proxy.onAnswer = ({ operation }) => { if (operation === 'UploadPart') arrived++ }
+  const next = async () => {
+    if (++asked === 12) await until('a part has arrived', () => arrived > 0)
+    await sleep(30)
+    return body.next()
+  }
   await one.storage.append(upload.id, {
     offset: 0,
     keep: 'prefix',
-    body: { next: async () => { await sleep(30); return body.next() } },
+    body: { next },
     onProgress: offset => told.push(offset),
     progressInterval: 1
   })
