@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import type { Violation } from './client.js'
 import { fuzz } from './fuzz.js'
 
-// npm run fuzz -- [--requests N] [--seed S] [--connections N] [--dir DIRECTORY] [--durability fsync|none] [--json FILE]
+// npm run fuzz -- [--requests N] [--seed S] [--connections N] [--dir DIRECTORY] [--durability fsync|none] [--both-protocols] [--json FILE]
 // npm run fuzz -- --seed S --replay CONNECTION:INDEX     sends again what one connection had sent, up to that request
 const { values } = parseArgs({
   options: {
@@ -14,6 +14,7 @@ const { values } = parseArgs({
     dir: { type: 'string', default: tmpdir() },
     durability: { type: 'string', default: 'fsync' },
     json: { type: 'string' },
+    'both-protocols': { type: 'boolean', default: false },
     /** `CONNECTION:INDEX`, as a violation names them. */
     replay: { type: 'string' }
   }
@@ -27,6 +28,7 @@ const report = await fuzz({
   seed: Number(values.seed),
   connections: Number(values.connections),
   parent: values.dir,
+  tusOnly: !values['both-protocols'],
   flags: ['--durability', values.durability],
   ...connection !== undefined && index !== undefined && { replay: { connection, index } },
   onProgress: sent => { if (process.stdout.isTTY) process.stdout.write(`\r${sent} of ${requests}`) }
