@@ -8,9 +8,12 @@ import { createTarget, ResumingClient, runScenario } from '../support/s3/scenari
 import { ServerProcess } from '../support/server-process.js'
 
 // A server process is killed before or after its k-th request to S3, and another one goes on: for every k with S3_CRASHES=all, for some without.
-// On a real server alone: beside the one in memory, this process once did not end for minutes behind its last test, and it is not known why.
+// On a real server alone, and ended by hand behind its last test: with a connection to a process that was killed, Node 20 may never come to the end of
+// closing its handles (`Environment::CleanupHandles`).
 
 const REAL = process.env.S3_ENDPOINT !== undefined
+
+if (REAL) process.on('exit', code => process.exit(code))
 
 t.test('a server that is killed at the k-th request to S3 leaves what another one can go on with', { timeout: 3_000_000, skip: REAL ? false : 'needs S3_ENDPOINT' }, async t => {
   const server = await getServer(t, 'ceph')
