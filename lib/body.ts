@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import { takeArrived } from './arrived-body.js'
+import type { BodyBudget } from './body-budget.js'
 import { freeBuffers } from './free-buffers.js'
 import { RateWatch, type MinRate } from './min-rate.js'
 import type { UploadBody } from './storage.js'
@@ -219,37 +220,9 @@ export class RequestBody implements UploadBody {
   }
 }
 
-/**
- * Bounds what the bodies of a process hold in memory: `total` bytes are shared by those that are open, so that one
- * upload is fast and many stay small.
- */
-export class BodyBudget {
-  readonly #total: number
-  #open = 0
-
-  /** @param total bytes, default 8 MiB */
-  constructor (total = 8 * MIB) {
-    this.#total = total
-  }
-
-  /** What one body may gather before it pauses its connection: between 64 KiB and 2 MiB. */
-  get share (): number {
-    return Math.min(2 * MIB, Math.max(64 * 1024, this.#total / this.#open))
-  }
-
-  enter (): void {
-    this.#open++
-  }
-
-  leave (): void {
-    this.#open--
-  }
-}
-
 // A connection that breaks after its body was given up is nobody's error any more.
 function ignore (): void {}
 
-const MIB = 1024 * 1024
-const DEFAULT_BATCH = MIB
+const DEFAULT_BATCH = 1024 * 1024
 /** A chunk of one byte costs a hundred in memory: their number is bounded too. */
 const MOST_CHUNKS = 1024

@@ -1,7 +1,7 @@
 import { Admission } from './admission.js'
 import { Arrivals } from './arrivals.js'
 import { Background } from './background.js'
-import { BodyBudget } from './body.js'
+import { BodyBudget } from './body-budget.js'
 import { ExpiredIds } from './expiration.js'
 import { Hooks } from './hooks.js'
 import { createMemoryLocker, type Locker } from './locker.js'

@@ -24,7 +24,7 @@
 /** One file each, in the order of the tables. */
 const names = [
   'fastify-tus', 'fastify-tus-unsynced', 'tus-server', 'tus-server-fastify', 'tusd', 'rustus', 'nginx', 'nginx-large-buffers', 'fastify-static', 'pipeline',
-  'discard', 'discard-fastify', 'fastify-tus-1-worker', 'fastify-tus-2-workers', 'fastify-tus-s3', 'tus-server-s3', 'lib-storage'
+  'discard', 'discard-fastify', 'fastify-tus-1-core', 'fastify-tus-1-worker', 'fastify-tus-2-workers', 'fastify-tus-s3', 'tus-server-s3', 'lib-storage'
 ]
 
 /** @returns {Promise<Contestant[]>} */

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import t from 'tap'
-import { BodyBudget, RequestBody, type BodyOptions } from '../../lib/body.js'
+import { BodyBudget } from '../../lib/body-budget.js'
+import { RequestBody, type BodyOptions } from '../../lib/body.js'
 
 const TOO_LONG = new Error('too long')
 
