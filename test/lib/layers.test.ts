@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path'
 import t from 'tap'
+import { drawInto } from '../../scripts/draw-architecture.mjs'
 
 /** Who may import what, as `docs/architecture.md` draws it: a folder, and what none of its files may import. */
 const FORBIDDEN: ReadonlyArray<readonly [folder: string, imports: RegExp]> = [
@@ -32,6 +33,12 @@ t.test('neither operations nor storages contain a word of either protocol', asyn
     t.notMatch(code, words, file)
   }
   t.match("headers['upload-complete'] === '?1'", words, 'and the test would find one')
+})
+
+t.test('the picture in docs/architecture.md is true', async t => {
+  const page = await readFile('docs/architecture.md', 'utf8')
+  t.match(page, /flowchart TD\n(?: .*\n)+/)
+  t.equal(drawInto(page), page, 'or run: node scripts/draw-architecture.mjs')
 })
 
 /** What is left is what runs: a comment may quote the sentence of a specification that a rule comes from. */

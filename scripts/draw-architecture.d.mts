@@ -1,0 +1,2 @@
+export function draw (): string
+export function drawInto (page: string): string
