@@ -151,11 +151,17 @@ function whenClosed ({ raw }: FastifyReply, listener: () => void): void {
 
 async function run (handler: Handler, instance: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   try {
-    const result = await handler.call(instance, request, reply)
-    if (result !== undefined && pending.has(reply)) reply.send(result)
+    const returned = handler.call(instance, request, reply)
+    const result = await returned
+    // As Fastify has it: an async function that returns nothing answers with nothing; any other may answer later.
+    if (pending.has(reply) && !reply.sent && (result !== undefined || isThenable(returned))) reply.send(result)
   } catch (error) {
     if (pending.has(reply)) reply.send(error instanceof Error ? error : new Error('The handler failed', { cause: error }))
   }
+}
+
+function isThenable (value: unknown): boolean {
+  return value !== null && typeof value === 'object' && 'then' in value
 }
 
 /** Keeps what the handler says before it is sent, and adds what the protocol has to say. */

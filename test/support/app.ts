@@ -43,3 +43,11 @@ export async function startApp (t: Test, options: TusOptions = {}, server: Fasti
   const { port } = made.app.server.address() as AddressInfo
   return { ...made, port, url: `http://127.0.0.1:${port}/files` }
 }
+
+/** An application with routes of its own beside the plugin, listening. */
+export async function startRoutes (t: Test, prepare: (app: FastifyInstance) => unknown, options: TusOptions = {}, server: FastifyServerOptions = {}): Promise<{ app: FastifyInstance, port: number }> {
+  const { app } = await makeApp(t, options, server)
+  await prepare(app)
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  return { app, port: (app.server.address() as AddressInfo).port }
+}
