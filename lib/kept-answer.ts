@@ -25,10 +25,15 @@ export async function capture (status: number, headers: Readonly<Record<string, 
 
 /** The bytes of a body, as far as they are few; `null` for more. */
 async function readPayload (payload: unknown): Promise<{ body: Buffer | null, payload: unknown }> {
-  if (payload instanceof Readable) return readStream(payload)
   if (payload === undefined || payload === null) return { body: Buffer.alloc(0), payload }
+  if (isStream(payload)) return readStream(payload instanceof Readable ? payload : Readable.from(payload))
   const body = typeof payload === 'string' || payload instanceof Uint8Array ? Buffer.from(payload as string) : null
   return { body: body !== null && body.length <= LONGEST ? body : null, payload }
+}
+
+/** One of Node, of the web, or of a library. */
+function isStream (payload: unknown): payload is AsyncIterable<unknown> {
+  return typeof payload === 'object' && payload !== null && Symbol.asyncIterator in payload
 }
 
 async function readStream (stream: Readable): Promise<{ body: Buffer | null, payload: unknown }> {
@@ -44,7 +49,8 @@ async function readStream (stream: Readable): Promise<{ body: Buffer | null, pay
     chunks.push(chunk)
     size += chunk.length
   }
-  return { body: null, payload: Readable.from(resume(chunks, source)) }
+  // Who gives up in front of the rest closes what it comes from, too.
+  return { body: null, payload: Readable.from(resume(chunks, source)).once('close', () => stream.destroy()) }
 }
 
 async function * resume (chunks: readonly Buffer[], rest: AsyncIterator<unknown>): AsyncGenerator<unknown> {

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods, onSendHookHandler, preParsingHookHandler, RouteOptions } from 'fastify'
+import { Readable } from 'node:stream'
 import { closeAfterUnreadBody } from './connection.js'
 import type { Context } from './context.js'
 import { TUS_ERR_ROUTE_INVALID } from './errors.js'
@@ -133,7 +134,7 @@ function answer (handler: Handler, instance: FastifyInstance, call: Call, upload
   request.upload = upload
   request.body = undefined
   return new Promise(resolve => {
-    pending.set(reply, { call, upload, keep, resolve })
+    pending.set(reply, { call, upload, keep, headers: { ...reply.getHeaders() }, resolve })
     run(handler, instance, request, reply).then(() => {
       // It answers later, or never; and never to a client that has gone, as far as anybody can tell.
       if (pending.has(reply)) whenClosed(reply, () => { setTimeout(resolve, GRACE) })
@@ -173,8 +174,9 @@ const sendAnswer: onSendHookHandler = (request, reply, payload, done) => {
   complete(open, reply, payload).then(finish, done).finally(open.resolve)
 }
 
-async function complete ({ call, upload, keep }: Pending, reply: FastifyReply, payload: unknown): Promise<unknown> {
-  const { answer, payload: sent } = await capture(reply.statusCode, reply.getHeaders(), payload)
+async function complete ({ call, upload, keep, headers: before }: Pending, reply: FastifyReply, payload: unknown): Promise<unknown> {
+  const body = payload instanceof Response ? unpack(reply, payload) : payload
+  const { answer, payload: sent } = await capture(reply.statusCode, reply.getHeaders(), body)
   // What failed on this side may succeed the next time.
   const isFinal = answer.status < 500
   if (isFinal) await keep(answer)
@@ -185,9 +187,17 @@ async function complete ({ call, upload, keep }: Pending, reply: FastifyReply, p
   }
   // The client asked for the offset alone, and gets the rest when it asks for that.
   const { status, headers } = call.protocol.encodeInspected(described)
+  if (sent instanceof Readable) sent.destroy()
   for (const name of Object.keys(reply.getHeaders())) reply.removeHeader(name)
-  reply.code(status).headers(headers)
+  reply.code(status).headers(before).headers(headers)
   return ''
+}
+
+/** Fastify takes status and headers out of it only when it sends. */
+function unpack (reply: FastifyReply, { status, headers, body }: Response): Response['body'] {
+  reply.code(status)
+  for (const [name, value] of headers) reply.header(name, value)
+  return body
 }
 
 type Keep = Parameters<NonNullable<Exchange['answer']>>[1]
@@ -196,6 +206,8 @@ interface Pending {
   readonly call: Call
   readonly upload: Upload
   readonly keep: Keep
+  /** What hooks had said before the handler did. */
+  readonly headers: ReturnType<FastifyReply['getHeaders']>
   readonly resolve: () => void
 }
 

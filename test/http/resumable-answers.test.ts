@@ -1,6 +1,8 @@
+import type { FastifyReply } from 'fastify'
+import { Readable } from 'node:stream'
 import t from 'tap'
 import { startRoutes } from '../support/app.js'
-import { append, ask, begin } from '../support/ietf.js'
+import { append, ask, begin, open, retrieve } from '../support/ietf.js'
 
 // What handlers of `app.tus.resumable` say, and what becomes of it.
 
@@ -14,4 +16,58 @@ t.test('an async handler that returns nothing answers with nothing, as it does w
     const path = await begin(t, port, 'hello', {}, route)
     for (let round = 0; round < 2; round++) t.match(await append(t, port, path, 5, '', '?1'), { status, body: '', headers: { 'upload-complete': '?1' } })
   }
+})
+
+t.test('what a handler answers as a stream of the web, or as a Response, is kept as any other', async t => {
+  const { port } = await startRoutes(t, app => {
+    app.post('/response', app.tus.resumable(async () => new Response('text', { status: 202, headers: { 'content-type': 'text/x' } })))
+    app.post('/stream', app.tus.resumable(async (_request, reply) => reply.code(202).type('text/x').send(new Response('text').body)))
+  })
+  t.match(await ask(t, port, 'POST', '/response', {}, 'hello'), { status: 202, headers: { 'content-type': 'text/x' } })
+  for (const route of ['/response', '/stream']) {
+    const path = await begin(t, port, 'hello', {}, route)
+    for (let round = 0; round < 2; round++) {
+      t.match(await append(t, port, path, 5, '', '?1'), { status: 202, body: 'text', headers: { 'content-type': 'text/x', 'upload-complete': '?1' } }, `${route} ${round}`)
+    }
+  }
+})
+
+/** A stream without end, which notes that somebody has closed it. */
+function openEndless (closed: string[], name: string): Readable {
+  return new Readable({
+    read () { this.push(Buffer.alloc(16 * 1024)) },
+    destroy (error, done) {
+      closed.push(name)
+      done(error)
+    }
+  })
+}
+
+t.test('HEAD that makes up for the handler leaves what hooks said, says nothing of what the handler said, and closes its stream', async t => {
+  const closed: string[] = []
+  let calls = 0
+  const { port } = await startRoutes(t, app => {
+    const onRequest = async (_request: unknown, reply: FastifyReply) => { reply.header('access-control-allow-origin', '*').header('vary', 'origin') }
+    app.post('/documents', { onRequest }, app.tus.resumable(async (_request, reply) => {
+      if (calls++ === 0) throw new Error('the database is away')
+      return reply.code(202).header('set-cookie', 'a=b').header('vary', 'accept').header('x-mine', 'x').send(openEndless(closed, 'head'))
+    }))
+  })
+  const path = await begin(t, port, 'hello', {}, '/documents')
+  t.equal((await append(t, port, path, 5, '', '?1')).status, 500)
+  const { status, headers } = await retrieve(t, port, path)
+  t.match({ status, headers }, { status: 204, headers: { 'upload-complete': '?1', 'upload-offset': '5', 'access-control-allow-origin': '*', vary: 'origin' } })
+  for (const name of ['set-cookie', 'x-mine', 'content-type']) t.notOk(name in headers, name)
+  t.same(closed, ['head'])
+})
+
+t.test('a client that leaves in the middle of a long answer closes the stream that it comes from', async t => {
+  const closed: string[] = []
+  const { port } = await startRoutes(t, app => {
+    app.post('/documents', app.tus.resumable(async (_request, reply) => reply.type('text/plain').send(openEndless(closed, 'body'))))
+  })
+  const client = await open(t, port, 'POST', '/documents', { 'content-length': '5' }, 'hello')
+  client.socket.once('data', () => client.reset())
+  for (let i = 0; closed.length === 0 && i < 1000; i++) await new Promise(resolve => setTimeout(resolve, 10))
+  t.same(closed, ['body'])
 })
