@@ -34,6 +34,12 @@ function toUrl (relativeLocation: boolean, request: FastifyRequest, own: string)
   return relativeLocation || !/^https?$/.test(protocol) || host.length > LONGEST || !HOST.test(host) ? path : `${protocol}://${host}${path}`
 }
 
+/** The id that the URL of an upload of a request of the application names; `null` if it names none. Whether it is one of the same request, the upload knows. */
+export function getTargetIdOf (below: string, url: string): string | null {
+  const [, id = ''] = parsePath(url, '')?.split(`${below}/`) ?? []
+  return isValidId(id) ? id : null
+}
+
 /**
  * The id that a URL of this server names, absolute or relative; `null` if it names none. The host is not compared: it is the
  * client's own view of this server, and the id alone decides.

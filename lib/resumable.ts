@@ -4,7 +4,7 @@ import { closeAfterUnreadBody } from './connection.js'
 import type { Context } from './context.js'
 import { TUS_ERR_ROUTE_INVALID } from './errors.js'
 import { capture } from './kept-answer.js'
-import { getTargetLocation } from './location.js'
+import { getTargetIdOf, getTargetLocation } from './location.js'
 import type { Exchange } from './operations/exchange.js'
 import { replaceBody } from './problem.js'
 import { selectForTarget, selectProtocol } from './protocols/select.js'
@@ -49,6 +49,7 @@ function createSite (context: Context, { method, url }: RouteOptions, handler: H
     context: { ...context, target: getTarget(name, url, request) },
     select,
     locate: (request, id) => getTargetLocation(options, request, getFolder(name), id),
+    getIdOf: (_request, url) => getTargetIdOf(getFolder(name), url),
     getId: request => ids.get(request) ?? '',
     answer: call => (upload, keep) => answer(handler, instance, call, upload, keep)
   })

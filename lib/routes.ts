@@ -30,6 +30,8 @@ export interface Site {
   /** `null` where the upload decides. */
   readonly select: (message: Message) => Protocol | null
   readonly locate: (request: FastifyRequest, id: string) => string
+  /** The id that a URL of such an upload names; `null` if it names none. */
+  readonly getIdOf: (request: FastifyRequest, url: string) => string | null
   readonly getId: (request: FastifyRequest) => string
   /** The handler of the application that answers for complete uploads. */
   readonly answer: ((call: Call) => NonNullable<Exchange['answer']>) | null
@@ -78,6 +80,7 @@ function createSite (context: Context): Site {
     context,
     select: message => selectProtocol(message, options.protocols),
     locate: (request, id) => getLocation(options, request, id),
+    getIdOf: (request, url) => getIdOf(options, request, url),
     getId: request => (request.params as { '*'?: string })['*'] ?? '',
     answer: null
   }
@@ -102,7 +105,7 @@ export function getResourceVerbs ({ options, storage }: Context): Verbs {
 
 export async function handle (site: Site, verbs: Verbs, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
   const { context } = site
-  const message = createMessage(context, request)
+  const message = createMessage(site, request)
   const offer = getOffer(context)
   const protocol = site.select(message) ?? await recognizeByUpload(site, request, message)
   try {
@@ -148,13 +151,13 @@ function refuse ({ options }: Context, reply: FastifyReply, protocol: Protocol, 
   throw error instanceof TusError && status !== error.statusCode ? error.as(status) : error
 }
 
-function createMessage ({ options }: Context, request: FastifyRequest): Message {
+function createMessage ({ getIdOf }: Site, request: FastifyRequest): Message {
   return {
     method: request.method,
     headers: request.headers,
     // `inject()` makes requests without any.
     getTrailers: () => request.raw.trailers ?? {},
-    getIdOf: url => getIdOf(options, request, url),
+    getIdOf: url => getIdOf(request, url),
     getContent: () => getContent(request.raw)
   }
 }

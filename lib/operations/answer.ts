@@ -20,9 +20,9 @@ export async function answerIfDue (context: Context, completion: Completion, exc
   return { ...completion, upload: answered, answered: true }
 }
 
-/** Whether an upload is complete, and the application has not answered for it yet. */
-export function isUnanswered ({ complete, purpose }: Upload): boolean {
-  return complete && purpose !== undefined && purpose.target !== null && purpose.answer === null
+/** Whether an upload is complete, and the application has not answered for it yet: for a whole, and not for each part of it. */
+export function isUnanswered ({ complete, partial, purpose }: Upload): boolean {
+  return complete && !partial && purpose !== undefined && purpose.target !== null && purpose.answer === null
 }
 
 /** The client at hand gets its answer, whatever the storage does. */

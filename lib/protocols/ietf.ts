@@ -170,8 +170,8 @@ function createInterim ({ interop }: Version, headers: Record<string, string>): 
 }
 
 /** Complete, and answered for if that is somebody's business: before, the client has reason to ask again. */
-function isProcessed ({ complete, purpose }: Upload): boolean {
-  return complete && (purpose === undefined || purpose.target === null || purpose.answer !== null)
+function isProcessed ({ complete, partial, purpose }: Upload): boolean {
+  return complete && (partial || purpose === undefined || purpose.target === null || purpose.answer !== null)
 }
 
 /**
