@@ -5,6 +5,7 @@ import type { Context } from './context.js'
 import { TUS_ERR_ROUTE_INVALID } from './errors.js'
 import { capture } from './kept-answer.js'
 import { getTargetIdOf, getTargetLocation } from './location.js'
+import type { ResolvedOptions } from './options.js'
 import type { Exchange } from './operations/exchange.js'
 import { replaceBody } from './problem.js'
 import { selectForTarget, selectProtocol } from './protocols/select.js'
@@ -41,12 +42,12 @@ interface TargetSite {
 }
 
 /** Which uploads belong to which requests: those of the same route with the same parameters. */
-function createSite (context: Context, { method, url }: RouteOptions, handler: Handler, instance: FastifyInstance): TargetSite {
-  const { options } = context
+function createSite (context: Context, { method, url, constraints, bodyLimit }: RouteOptions, handler: Handler, instance: FastifyInstance): TargetSite {
+  const options = limitSize(context.options, bodyLimit ?? Infinity)
   const name = String([method].flat()[0])
   if (url.includes('*')) throw TUS_ERR_ROUTE_INVALID({ expected: 'without a wildcard' })
   const create = (request: FastifyRequest, select: Site['select']): Site => ({
-    context: { ...context, target: getTarget(name, url, request) },
+    context: { ...context, options, target: getTarget(name, url, constraints, request) },
     select,
     locate: (request, id) => getTargetLocation(options, request, getFolder(name), id),
     getIdOf: (_request, url) => getTargetIdOf(getFolder(name), url),
@@ -60,8 +61,17 @@ function createSite (context: Context, { method, url }: RouteOptions, handler: H
   }
 }
 
-function getTarget (name: string, url: string, { params }: FastifyRequest): string {
-  return `${name} ${url.replace(/\/$/, '')} ${JSON.stringify(Object.entries(params as object).sort())}`
+/** Of routes that differ in their constraints alone, each has its own. */
+function getTarget (name: string, url: string, constraints: RouteOptions['constraints'] = {}, { params }: FastifyRequest): string {
+  const conditions = Object.entries(constraints).sort().map(([key, value]) => ` ${key}=${String(value)}`)
+  return `${name} ${url.replace(/\/$/, '')} ${JSON.stringify(Object.entries(params as object).sort())}${conditions.join('')}`
+}
+
+/** What a route takes at most, it takes as an upload at most. */
+function limitSize (options: ResolvedOptions, max: number): ResolvedOptions {
+  const { maxSize, announcedMaxSize, hasOwnMaxSize } = options
+  if (max === Infinity) return options
+  return { ...options, maxSize: request => Math.min(max, maxSize(request)), announcedMaxSize: hasOwnMaxSize ? null : Math.min(max, announcedMaxSize ?? Infinity) }
 }
 
 function getFolder (name: string): string {
@@ -69,10 +79,9 @@ function getFolder (name: string): string {
 }
 
 function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: string }, { name, forTarget, forUpload }: TargetSite): void {
-  const { onRequest, preValidation, preHandler, preSerialization, onResponse, onError, onTimeout, config, constraints, errorHandler, logLevel, routePath } = route
+  const { constraints, routePath } = route
   const { body: _body, headers: _headers, ...schema } = route.schema ?? {}
-  const hooks = { onRequest, preValidation, preHandler, preSerialization, onResponse, onError, onTimeout, config, constraints, errorHandler, logLevel }
-  const given = Object.fromEntries(Object.entries(hooks).filter(([, value]) => value !== undefined))
+  const given = Object.fromEntries(SHARED.flatMap(name => route[name] === undefined ? [] : [[name, route[name]]]))
   Object.assign(route, {
     // The body is a stream: there is nothing to validate.
     ...route.schema && { schema: { ...route.schema, body: undefined } },
@@ -89,7 +98,7 @@ function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: 
     schema,
     preParsing: [takeId, ...[route.preParsing!].flat()],
     method: METHODS,
-    url: `${path}${getFolder(name)}/:${PARAMETER}`,
+    url: `${path}${getFolder(name)}/*`,
     handler: (request, reply) => {
       const site = forUpload(request)
       return handle(site, getResourceVerbs(site.context), request, reply)
@@ -115,7 +124,7 @@ function acceptAnyContent (instance: FastifyInstance): void {
 
 /** The handler sees the parameters of the first request and no other; so does a schema for them. */
 const takeId: preParsingHookHandler = (request, _reply, payload, done) => {
-  const { [PARAMETER]: id = '', ...own } = request.params as Record<string, string>
+  const { '*': id = '', ...own } = request.params as Record<string, string>
   ids.set(request, id)
   request.params = own
   done(null, payload)
@@ -217,9 +226,14 @@ const ids = new WeakMap<FastifyRequest, string>()
 const types = new WeakMap<FastifyRequest, string | undefined>()
 const CREATION: Verbs = { POST: post, PUT: post, PATCH: post }
 const DESCRIPTION: Verbs = { OPTIONS: describe }
-const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'PATCH', 'DELETE', 'OPTIONS']
+/** What the uploads of a route have in common with it. */
+const SHARED = [
+  'onRequest', 'preValidation', 'preHandler', 'preSerialization', 'onResponse', 'onError', 'onTimeout', 'config', 'constraints', 'errorHandler', 'attachValidation',
+  'validatorCompiler', 'serializerCompiler', 'schemaErrorFormatter', 'handlerTimeout', 'childLoggerFactory', 'logLevel', 'logSerializers'
+] as const
+/** POST is for tus clients that can't send another method. */
+const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE', 'OPTIONS']
 const BODYLESS = new Set(['GET', 'HEAD', 'TRACE'])
 /** How long a handler whose client has gone may take to answer by a callback, in ms, before another request gets the upload. */
 const GRACE = 1000
-const PARAMETER = 'fastifyTusUpload'
 const RAW = 'application/x-fastify-tus-raw'
