@@ -16,6 +16,8 @@ export interface Completion {
 export interface Cause {
   readonly request: HookRequest | null
   readonly log: Log
+  /** Tells a request which upload it is about: none any more, if that was removed. */
+  see?(upload: Upload | null): void
 }
 
 /**

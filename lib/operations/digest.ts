@@ -19,6 +19,7 @@ export async function settleDigests (context: Context, upload: Upload, cause: Ca
   const wrong = algorithms.find(algorithm => purpose.digests[algorithm] !== null && purpose.digests[algorithm] !== digests[algorithm])
   if (wrong === undefined) return { ...purpose, digests }
   await context.storage.remove(upload.id)
+  cause.see?.(null)
   await context.hooks.runPost('postTerminate', cause.log, cause.request, upload)
   throw TUS_ERR_DIGEST_MISMATCH({ algorithm: wrong })
 }

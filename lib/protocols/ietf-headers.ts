@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Metadata } from '../upload.js'
 import type { Version } from './ietf-versions.js'
 import type { Offer } from './protocol.js'
-import { formatBoolean, formatDictionary, parseItem } from './structured-fields.js'
+import { formatBoolean, formatDictionary, LARGEST_INTEGER, parseItem } from './structured-fields.js'
 
 type Field = string | string[] | undefined
 
@@ -32,12 +32,13 @@ export function formatComplete (complete: boolean, { completeness }: Version): R
  */
 export function formatLimit ({ maxSize, maxAppendSize }: Offer, remaining: number | null, { lifetime }: Version): Record<string, string> {
   if (lifetime === null) return {}
-  const limits = {
-    ...maxSize !== null && { 'max-size': maxSize },
-    ...maxAppendSize !== null && { 'max-append-size': maxAppendSize },
+  const known = {
+    'max-size': maxSize,
+    'max-append-size': maxAppendSize,
     // Not the second before: the end that it implies must not come nearer (LI-3).
-    ...remaining !== null && { [lifetime]: Math.max(0, Math.ceil(remaining / 1000)) }
+    [lifetime]: remaining && Math.max(0, Math.ceil(remaining / 1000))
   }
+  const limits = Object.fromEntries(Object.entries(known).flatMap(([key, limit]) => limit === null ? [] : [[key, Math.min(limit, LARGEST_INTEGER)]]))
   // "it MUST use min-size=0 instead of an empty header value" (LI-6)
   return { 'upload-limit': formatDictionary(Object.keys(limits).length > 0 ? limits : { 'min-size': 0 }) }
 }
@@ -54,12 +55,13 @@ export function decodeMetadata (headers: IncomingHttpHeaders, max: number): Meta
   }
 }
 
-/** The last part of a path, because nobody else's folders are meant. */
+/** The last part of a path, because nobody else's folders are meant; without what is no character of a name. */
 function parseName (disposition: string): string | null {
   if (disposition === '') return null
   try {
     const { filename = '' } = contentDisposition.parse(disposition).parameters
-    return filename.replace(/^.*[/\\]/s, '') || null
+    const name = filename.replace(/^.*[/\\]/s, '').replace(/\p{Cc}/gu, '')
+    return /^\.{0,2}$/.test(name) ? null : name
   } catch {
     // What can't be understood names nothing.
     return null

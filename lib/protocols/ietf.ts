@@ -5,10 +5,12 @@ import {
 import type { BodyCommand, Ending } from '../operations/commands.js'
 import type { Upload } from '../upload.js'
 import { decodeContentDigest, decodeReprDigests, encodeReprDigests } from './digests.js'
+import { encodeFacts } from './http-facts.js'
 import { decodeMetadata, formatComplete, formatLimit, isPartialUpload, parseComplete, parseCount } from './ietf-headers.js'
 import { formatProblem, getProblemType } from './ietf-problems.js'
 import type { Version } from './ietf-versions.js'
 import type { Content, Described, Interim, Message, Offer, Protocol } from './protocol.js'
+import { LARGEST_INTEGER } from './structured-fields.js'
 import { formatMetadata, parseMetadata } from './tus-headers.js'
 
 /** What an upload notes of the protocol that created it. */
@@ -62,7 +64,8 @@ export function createIetf (version: Version): Protocol {
         echoMetadata: encodeMetadata,
         partial: false,
         parts: null,
-        body: content.present ? decodeBody(message, content) : null,
+        // Nothing can be wrong, too: a digest of it counts as that of any other content (XX-5).
+        body: content.present || headers['content-digest'] !== undefined ? decodeBody(message, content) : null,
         completion: chooseEnding(complete, content, version),
         digests: decodeReprDigests(headers),
         resumable: true
@@ -106,7 +109,7 @@ export function createIetf (version: Version): Protocol {
         status: 204,
         headers: {
           ...describeUpload(described),
-          ...upload.length !== null && !version.isStrict && { 'upload-length': String(upload.length) },
+          ...upload.length !== null && upload.length <= LARGEST_INTEGER && !version.isStrict && { 'upload-length': String(upload.length) },
           'cache-control': 'no-store'
         }
       }
@@ -135,17 +138,15 @@ export function createIetf (version: Version): Protocol {
       if (!(error instanceof TusError)) return { status: 0, headers: { 'cache-control': 'no-store', ...complete } }
       const type = getProblemType(error.code, upload, version)
       const status = type === 'completed-upload' || error.statusCode === 460 ? 400 : error.statusCode
-      const { offset, allow, retryAfter, length } = error.facts
+      const { offset } = error.facts
       return {
         status,
         headers: {
           'cache-control': 'no-store',
           ...complete,
           ...typeof offset === 'number' && { 'upload-offset': String(offset) },
-          ...typeof allow === 'string' && { allow },
-          ...typeof retryAfter === 'number' && { 'retry-after': String(retryAfter) },
+          ...encodeFacts(error),
           ...status === 415 && { 'accept-patch': CONTENT_TYPE },
-          ...status === 416 && { 'content-range': `bytes */${length}` },
           // (LI-9)
           ...status === 413 && formatLimit(offer, expiry ? expiry.getTime() - Date.now() : offer.lifetime, version)
         },
@@ -177,12 +178,12 @@ function isProcessed ({ complete, partial, purpose }: Upload): boolean {
 /**
  * "If indicators (1) and (2) are both present in the same request, their indicated lengths MUST match" (ST-12).
  *
- * @throws TUS_ERR_LENGTH_MISMATCH, TUS_ERR_UPLOAD_TOO_LARGE for more than a number can count
+ * @throws TUS_ERR_LENGTH_MISMATCH, TUS_ERR_UPLOAD_TOO_LARGE for more than an offset could tell
  */
 function decodeLength ({ headers }: Message, offset: number, complete: boolean, { declared }: Content): number | null {
   const announced = parseCount(headers['upload-length'])
   const implied = complete && declared !== null ? offset + declared : null
-  if (implied !== null && !Number.isSafeInteger(implied)) throw TUS_ERR_UPLOAD_TOO_LARGE({ max: Number.MAX_SAFE_INTEGER })
+  if (implied !== null && implied > LARGEST_INTEGER) throw TUS_ERR_UPLOAD_TOO_LARGE({ max: LARGEST_INTEGER })
   if (announced !== null && implied !== null && announced !== implied) throw TUS_ERR_LENGTH_MISMATCH()
   return announced ?? implied
 }

@@ -1,4 +1,6 @@
 import { TUS_ERR_CONTENT_ENCODING, TusError } from '../errors.js'
+import { decodeContentDigest, decodeReprDigests, encodeReprDigests } from './digests.js'
+import { encodeFacts } from './http-facts.js'
 import { decodeMetadata } from './ietf-headers.js'
 import { CURRENT_VERSION } from './ietf-versions.js'
 import { createIetf, IETF_ECHO } from './ietf.js'
@@ -20,18 +22,19 @@ export const plain: Protocol = {
       echoMetadata: () => ({}),
       partial: false,
       parts: null,
-      body: present ? { declared, verification: null, onOverflow: 'remove' } : null,
+      body: present || headers['content-digest'] !== undefined ? { declared, verification: decodeContentDigest(headers), onOverflow: 'remove' } : null,
       completion: declared === null ? 'at-end-of-body' : 'at-length',
-      digests: {},
+      digests: decodeReprDigests(headers),
       resumable: false
     }
   },
 
-  encodeAnswered (_described, { status }) {
-    return { status, headers: {} }
+  encodeAnswered ({ upload }, { status }) {
+    return { status, headers: encodeReprDigests(upload.purpose) }
   },
 
   encodeError (error) {
-    return { status: error instanceof TusError ? error.statusCode : 0, headers: {} }
+    if (!(error instanceof TusError)) return { status: 0, headers: {} }
+    return { status: error.statusCode === 460 ? 400 : error.statusCode, headers: encodeFacts(error) }
   }
 }

@@ -4,6 +4,9 @@
  * @see RFC 9651, section 4.2
  */
 
+/** The largest integer that a field can hold: more has no form (section 3.3.1). */
+export const LARGEST_INTEGER = 999_999_999_999_999
+
 /** A token is a name and no text: `Symbol` would do, but could not be compared. */
 export class Token {
   readonly name: string

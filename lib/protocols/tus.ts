@@ -6,6 +6,7 @@ import type { BodyCommand, CreateCommand } from '../operations/commands.js'
 import type { Extension } from '../extensions.js'
 import { isFull, type Upload } from '../upload.js'
 import type { Verification } from '../verified-body.js'
+import { encodeFacts } from './http-facts.js'
 import type { Message, Offer, Protocol } from './protocol.js'
 import { formatMetadata, parseChecksum, parseConcat, parseInteger, parseMetadata } from './tus-headers.js'
 
@@ -120,7 +121,7 @@ export const tus: Protocol = {
 
   encodeError (error, { offer: { maxSize }, expiry }) {
     if (!(error instanceof TusError)) return { status: 0, headers: { ...RESUMABLE, ...encodeExpiry(expiry) } }
-    const { offset, allow, length, retryAfter } = error.facts
+    const { offset } = error.facts
     return {
       status: error.statusCode,
       headers: {
@@ -130,9 +131,7 @@ export const tus: Protocol = {
         // (CO-9)
         ...error.code === 'TUS_ERR_VERSION_UNSUPPORTED' && { 'tus-version': VERSION },
         ...typeof offset === 'number' && { 'upload-offset': String(offset) },
-        ...typeof allow === 'string' && { allow },
-        ...typeof retryAfter === 'number' && { 'retry-after': String(retryAfter) },
-        ...error.statusCode === 416 && { 'content-range': `bytes */${length}` },
+        ...encodeFacts(error),
         ...error.statusCode === 413 && maxSize !== null && { 'tus-max-size': String(maxSize) }
       }
     }

@@ -1,0 +1,77 @@
+import { createHash } from 'node:crypto'
+import t from 'tap'
+import { startApp, startRoutes } from '../support/app.js'
+import { append, ask, begin, getPath, open, receiveAll, retrieve, V8 } from '../support/ietf.js'
+
+const TUS = { 'tus-resumable': '1.0.0' }
+const digest = (content: string) => `sha-256=:${createHash('sha256').update(content).digest('base64')}:`
+
+t.test('LI-1, OR-3: what is too large for a structured field is never sent in one', async t => {
+  const { port } = await startApp(t, { maxSize: Number.MAX_SAFE_INTEGER, maxAppendSize: Number.MAX_SAFE_INTEGER, expiration: { incomplete: Number.MAX_SAFE_INTEGER } })
+  const { headers } = await ask(t, port, 'OPTIONS', '/files')
+  t.equal(headers['upload-limit'], 'max-size=999999999999999, max-append-size=999999999999999, max-age=9007199254741')
+  const path = getPath(await ask(t, port, 'POST', '/files', { ...TUS, 'upload-length': '9007199254740991' }))
+  const told = await retrieve(t, port, path, V8)
+  t.match(told, { status: 204, headers: { 'upload-offset': '0' } })
+  t.notOk('upload-length' in told.headers)
+  const long = await begin(t, port, '', { 'upload-length': '999999999999999' })
+  t.match((await retrieve(t, port, long)).headers, { 'upload-length': '999999999999999' })
+})
+
+t.test('ST-6, ST-12: more bytes than an offset could tell are refused before one is read', async t => {
+  const { port } = await startApp(t)
+  const client = await open(t, port, 'POST', '/files', { ...V8, 'upload-complete': '?1', 'content-length': '1000000000000000' }, '')
+  t.match(await receiveAll(client), { status: 413, interim: [] })
+})
+
+t.test('XX-4: an upload that failed its digest is named by no answer', async t => {
+  const { port } = await startApp(t)
+  const { status, headers } = await ask(t, port, 'POST', '/files', { 'upload-complete': '?1', 'repr-digest': digest('other') }, 'hello')
+  t.equal(status, 400)
+  t.notOk('location' in headers)
+})
+
+t.test('XX-5: a digest of no bytes counts as any other', async t => {
+  const { port } = await startApp(t)
+  for (const body of ['', null]) {
+    t.equal((await ask(t, port, 'POST', '/files', { 'upload-complete': '?1', 'content-digest': digest('other') }, body)).status, 400)
+    t.equal((await ask(t, port, 'POST', '/files', { 'upload-complete': '?1', 'content-digest': digest('') }, body)).status, 201)
+  }
+  t.equal((await append(t, port, await begin(t, port), 0, '', '?1', { 'content-digest': digest('other') })).status, 400)
+})
+
+t.test('XX-4, XX-5, XX-6: digests of a plain request to a route hold, too', async t => {
+  let calls = 0
+  const { app, port } = await startRoutes(t, app => {
+    app.post('/documents', app.tus.resumable(async () => {
+      calls++
+      return 'fine'
+    }))
+  })
+  for (const name of ['content-digest', 'repr-digest']) {
+    for (const body of ['hello', '']) t.match(await ask(t, port, 'POST', '/documents', { [name]: digest('other') }, body), { status: 400 }, `${name} of '${body}'`)
+    t.match(await ask(t, port, 'POST', '/documents', { [name]: '=' }, 'hello'), { status: 400, body: /TUS_ERR_DIGEST_INVALID/ })
+  }
+  t.equal(calls, 0)
+  for await (const { id } of app.tus.list()) t.fail(`${id} was left`)
+  t.match(await ask(t, port, 'POST', '/documents', { 'content-digest': digest('hello'), 'repr-digest': digest('hello') }, 'hello'), { status: 200, body: 'fine' })
+  t.match(await ask(t, port, 'POST', '/documents', { 'want-repr-digest': 'sha-256=1' }, 'hello'), { status: 200, headers: { 'repr-digest': digest('hello') } })
+})
+
+t.test('XX-10: a name is no folder, and no control character is in it', async t => {
+  const { app, port } = await startApp(t)
+  for (const [disposition, filename] of [
+    ['attachment; filename=".."', undefined], ['attachment; filename="a/.."', undefined], ['attachment; filename="."', undefined], ["attachment; filename*=UTF-8''%00", undefined],
+    ["attachment; filename*=UTF-8''a%00b%0D%0Ac%7F.txt", 'abc.txt'], ['attachment; filename="..a"', '..a']
+  ] as const) {
+    const path = await begin(t, port, '', { 'content-disposition': disposition })
+    t.equal((await app.tus.find(path.split('/').at(-1)!))!.metadata.filename, filename, disposition)
+  }
+})
+
+t.test('without tus, a download is refused with the headers that HTTP has for it', async t => {
+  const { port } = await startApp(t, { protocols: ['ietf'] })
+  const path = getPath(await ask(t, port, 'POST', '/files', { 'upload-complete': '?1' }, 'hello'))
+  t.match(await ask(t, port, 'GET', path, { range: 'bytes=9-' }), { status: 416, headers: { 'content-range': 'bytes */5' } })
+  t.match(await ask(t, port, 'GET', '/files'), { status: 405, headers: { allow: 'OPTIONS, POST' } })
+})
