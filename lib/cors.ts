@@ -41,6 +41,9 @@ function addHeaders ({ allowedHeaders, exposedHeaders }: FastifyCorsOptions): on
   }
 }
 
+/** Lets the browsers of those origins that the application allows at a route of its own use it in both protocols. */
+export const allowProtocols = addHeaders({})
+
 function addToList (reply: FastifyReply, header: string, names: readonly string[]): void {
   const listed = String(reply.getHeader(header) ?? '').split(',').map(name => name.trim()).filter(name => name !== '')
   const known = new Set(listed.map(name => name.toLowerCase()))

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods, onSend
 import { Readable } from 'node:stream'
 import { closeAfterUnreadBody } from './connection.js'
 import type { Context } from './context.js'
+import { allowProtocols } from './cors.js'
 import { TUS_ERR_ROUTE_INVALID } from './errors.js'
 import { capture } from './kept-answer.js'
 import { getTargetIdOf, getTargetLocation } from './location.js'
@@ -86,7 +87,7 @@ function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: 
     // The body is a stream: there is nothing to validate.
     ...route.schema && { schema: { ...route.schema, body: undefined } },
     preParsing: [...[route.preParsing ?? []].flat(), hideContentType],
-    onSend: [...[route.onSend ?? []].flat(), sendAnswer],
+    onSend: [...[route.onSend ?? []].flat(), sendAnswer, allowProtocols],
     handler: (request: FastifyRequest, reply: FastifyReply) => handle(forTarget(request), CREATION, request, reply)
   })
   acceptAnyContent(instance)
