@@ -3,7 +3,7 @@ import type { Context } from '../context.js'
 import { TUS_ERR_LENGTH_MISMATCH, TUS_ERR_OFFSET_MISMATCH, TUS_ERR_UPLOAD_COMPLETE, TUS_ERR_UPLOAD_FINAL } from '../errors.js'
 import { LockTimeout, type Wanted } from '../locker.js'
 import { LengthConflict, UploadMissing } from '../storage.js'
-import type { Upload } from '../upload.js'
+import { isFull, type Upload } from '../upload.js'
 import { answerIfDue } from './answer.js'
 import type { AppendCommand } from './commands.js'
 import { completeIfDue, type Completion } from './complete.js'
@@ -36,7 +36,7 @@ function appendInTurn (context: Context, id: string, command: AppendCommand, exc
     let received: Upload
     try {
       check(context, found, command, exchange)
-      received = await receiveWithLength(context, await agree(context, found, command), command, exchange, wanted)
+      received = await receiveAsAgreed(context, found, command, exchange, wanted)
       if (command.completion === 'at-end-of-body') received = await end(context, received)
     } catch (error) {
       return removeOnOverflow(context, found, command, exchange, error)
@@ -65,6 +65,12 @@ function checkNewLength (upload: Upload, length: number): void {
   if (upload.length === null ? length < upload.offset : length !== upload.length) {
     throw TUS_ERR_LENGTH_MISMATCH()
   }
+}
+
+/** An upload that is full would be complete with the word of the client alone: that word counts once its request has not been refused. */
+async function receiveAsAgreed (context: Context, upload: Upload, command: AppendCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
+  if (!isFull(upload)) return receiveWithLength(context, await agree(context, upload, command), command, exchange, wanted)
+  return agree(context, await receiveWithLength(context, upload, command, exchange, wanted), command)
 }
 
 /**

@@ -8,7 +8,7 @@ import type { Completion } from './complete.js'
 import { checkParts, completeWaiting, concatenateIfDue, waitForParts } from './concatenate.js'
 import { chooseCompletion, createPurpose, end } from './ending.js'
 import type { Exchange } from './exchange.js'
-import { checkBody, checkLength } from './limits.js'
+import { checkBody, checkLength, isBeyond } from './limits.js'
 import { isInterruption, receive } from './receive.js'
 
 /**
@@ -95,7 +95,7 @@ async function fill (context: Context, upload: Upload, command: Filling, announc
       const offset = error.facts.offset as number
       return offset > 0 ? { ...upload, offset, modifiedAt: new Date() } : upload
     }
-    await undo(context, upload, resumable ? 'empty' : 'any', exchange)
+    await undo(context, upload, resumable && !isBeyond(error, body) ? 'empty' : 'any', exchange)
     throw error
   }
 }

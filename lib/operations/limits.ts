@@ -44,11 +44,16 @@ export function limitBody (context: Context, extent: Extent, request: HookReques
  *
  * @throws error
  */
-export async function removeOnOverflow ({ storage, hooks }: Context, upload: Upload, { onOverflow }: BodyCommand, { request, log, see }: Exchange, error: unknown): Promise<never> {
-  if (onOverflow === 'remove' && !upload.complete && error instanceof TusError && error.code === 'TUS_ERR_BODY_TOO_LONG') {
+export async function removeOnOverflow ({ storage, hooks }: Context, upload: Upload, command: BodyCommand, { request, log, see }: Exchange, error: unknown): Promise<never> {
+  if (!upload.complete && isBeyond(error, command)) {
     await storage.remove(upload.id)
     see(null)
     await hooks.runPost('postTerminate', log, request, upload)
   }
   throw error
+}
+
+/** Whether a body went beyond the length of its upload, and the upload is lost by that. */
+export function isBeyond (error: unknown, { onOverflow }: BodyCommand): boolean {
+  return onOverflow === 'remove' && error instanceof TusError && error.code === 'TUS_ERR_BODY_TOO_LONG'
 }

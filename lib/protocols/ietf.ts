@@ -183,7 +183,7 @@ function isProcessed ({ complete, partial, purpose }: Upload): boolean {
 function decodeLength ({ headers }: Message, offset: number, complete: boolean, { declared }: Content): number | null {
   const announced = parseCount(headers['upload-length'])
   const implied = complete && declared !== null ? offset + declared : null
-  if (implied !== null && implied > LARGEST_INTEGER) throw TUS_ERR_UPLOAD_TOO_LARGE({ max: LARGEST_INTEGER })
+  if (implied !== null && declared! > LARGEST_INTEGER) throw TUS_ERR_UPLOAD_TOO_LARGE({ max: LARGEST_INTEGER })
   if (announced !== null && implied !== null && announced !== implied) throw TUS_ERR_LENGTH_MISMATCH()
   return announced ?? implied
 }

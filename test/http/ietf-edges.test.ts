@@ -75,3 +75,34 @@ t.test('without tus, a download is refused with the headers that HTTP has for it
   t.match(await ask(t, port, 'GET', path, { range: 'bytes=9-' }), { status: 416, headers: { 'content-range': 'bytes */5' } })
   t.match(await ask(t, port, 'GET', '/files'), { status: 405, headers: { allow: 'OPTIONS, POST' } })
 })
+
+t.test('ST-9, XX-5: a completing request that is refused completes nothing, and runs no handler', async t => {
+  let calls = 0
+  const { port } = await startRoutes(t, app => { app.post('/documents', app.tus.resumable(async () => String(++calls))) })
+  for (const target of ['/files', '/documents']) {
+    const path = await begin(t, port, 'hello', { 'upload-length': '5' }, target)
+    for (const framing of [{}, { 'transfer-encoding': 'chunked' }]) {
+      t.equal((await append(t, port, path, 5, '', '?1', { 'content-digest': digest('other'), ...framing })).status, 400)
+      t.match(await retrieve(t, port, path), { status: 204, headers: { 'upload-complete': '?0', 'upload-offset': '5' } })
+    }
+    t.equal(calls, 0)
+    t.match(await append(t, port, path, 5, '', '?1', { 'content-digest': digest('') }), { headers: { 'upload-complete': '?1' } })
+  }
+  t.equal(calls, 1)
+})
+
+t.test('AP-12: a first body that goes beyond the length ends the upload, whatever was told of it before', async t => {
+  const { port } = await startApp(t, { progressInterval: 20 })
+  const client = await open(t, port, 'POST', '/files', { ...V8, 'upload-complete': '?0', 'upload-length': '400', 'transfer-encoding': 'chunked' }, '1\r\nx\r\n')
+  const path = getPath((await client.receiveAny())!)
+  const state = { told: false }
+  const progress = client.receiveAny().finally(() => { state.told = true })
+  for (let sent = 1; !state.told && sent < 400; sent++) {
+    await client.send('1\r\nx\r\n')
+    await new Promise(resolve => setTimeout(resolve, 30))
+  }
+  t.match(await progress, { status: 104, headers: { 'upload-offset': /^[1-9]/ } })
+  await client.send(`190\r\n${'x'.repeat(400)}\r\n`)
+  t.match(await receiveAll(client), { status: 413, headers: { 'upload-complete': '?0' } })
+  t.equal((await retrieve(t, port, path)).status, 404)
+})
