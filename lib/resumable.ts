@@ -81,11 +81,12 @@ function getFolder (name: string): string {
 
 function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: string }, { name, forTarget, forUpload }: TargetSite): void {
   const { constraints, routePath } = route
-  const { body: _body, headers: _headers, ...schema } = route.schema ?? {}
+  // The body is a stream: there is nothing to validate.
+  const { body: _body, ...first } = route.schema ?? {}
+  const { headers: _headers, ...schema } = first
   const given = Object.fromEntries(SHARED.flatMap(name => route[name] === undefined ? [] : [[name, route[name]]]))
   Object.assign(route, {
-    // The body is a stream: there is nothing to validate.
-    ...route.schema && { schema: { ...route.schema, body: undefined } },
+    ...route.schema && { schema: first },
     preParsing: [...[route.preParsing ?? []].flat(), hideContentType],
     onSend: [...[route.onSend ?? []].flat(), sendAnswer, allowProtocols],
     handler: (request: FastifyRequest, reply: FastifyReply) => handle(forTarget(request), CREATION, request, reply)
@@ -230,7 +231,7 @@ const DESCRIPTION: Verbs = { OPTIONS: describe }
 /** What the uploads of a route have in common with it. */
 const SHARED = [
   'onRequest', 'preValidation', 'preHandler', 'preSerialization', 'onResponse', 'onError', 'onTimeout', 'config', 'constraints', 'errorHandler', 'attachValidation',
-  'validatorCompiler', 'serializerCompiler', 'schemaErrorFormatter', 'handlerTimeout', 'childLoggerFactory', 'logLevel', 'logSerializers'
+  'validatorCompiler', 'serializerCompiler', 'schemaErrorFormatter', 'childLoggerFactory', 'logLevel', 'logSerializers'
 ] as const
 /** POST is for tus clients that can't send another method. */
 const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE', 'OPTIONS']
