@@ -1,19 +1,13 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods, onSendHookHandler, preParsingHookHandler, RouteOptions } from 'fastify'
-import { Readable } from 'node:stream'
-import { closeAfterUnreadBody } from './connection.js'
+import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods, preParsingHookHandler, RouteOptions } from 'fastify'
 import type { Context } from './context.js'
 import { allowProtocols } from './cors.js'
 import { TUS_ERR_ROUTE_INVALID } from './errors.js'
-import { capture } from './kept-answer.js'
+import { answer, sendAnswer, type Handler } from './handler-answer.js'
 import { getTargetIdOf, getTargetLocation } from './location.js'
 import type { ResolvedOptions } from './options.js'
-import type { Exchange } from './operations/exchange.js'
-import { replaceBody } from './problem.js'
 import { selectForTarget, selectProtocol } from './protocols/select.js'
-import { describe, getResourceVerbs, handle, post, type Call, type Site, type Verbs } from './routes.js'
-import type { Upload } from './upload.js'
+import { describe, getResourceVerbs, handle, post, type Site, type Verbs } from './routes.js'
 
-type Handler = (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply) => unknown
 /** A function that stands for a handler until its route is known. */
 export type MakeResumable = <Marked extends (...args: never[]) => unknown>(handler: Marked) => Marked
 
@@ -140,90 +134,6 @@ const hideContentType: preParsingHookHandler = (request, _reply, payload, done) 
   done(null, payload)
 }
 
-/** Runs the handler for a complete upload, and resolves when what it said is kept and on its way, or nobody is there to hear it. */
-function answer (handler: Handler, instance: FastifyInstance, call: Call, upload: Upload, keep: Keep): Promise<void> {
-  const { request, reply } = call
-  request.upload = upload
-  request.body = undefined
-  return new Promise(resolve => {
-    pending.set(reply, { call, upload, keep, headers: { ...reply.getHeaders() }, resolve })
-    run(handler, instance, request, reply).then(() => {
-      // It answers later, or never; and never to a client that has gone, as far as anybody can tell.
-      if (pending.has(reply)) whenClosed(reply, () => { setTimeout(resolve, GRACE) })
-    }, error => {
-      call.exchange.log.error({ err: error }, 'an answer could not be sent')
-      resolve()
-    })
-  })
-}
-
-function whenClosed ({ raw }: FastifyReply, listener: () => void): void {
-  if (raw.destroyed || raw.writableFinished) listener()
-  else raw.once('close', listener)
-}
-
-async function run (handler: Handler, instance: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Promise<void> {
-  try {
-    const returned = handler.call(instance, request, reply)
-    const result = await returned
-    // As Fastify has it: an async function that returns nothing answers with nothing; any other may answer later.
-    if (pending.has(reply) && !reply.sent && (result !== undefined || isThenable(returned))) reply.send(result)
-  } catch (error) {
-    if (pending.has(reply)) reply.send(error instanceof Error ? error : new Error('The handler failed', { cause: error }))
-  }
-}
-
-function isThenable (value: unknown): boolean {
-  return value !== null && typeof value === 'object' && 'then' in value
-}
-
-/** Keeps what the handler says before it is sent, and adds what the protocol has to say. */
-const sendAnswer: onSendHookHandler = (request, reply, payload, done) => {
-  const open = pending.get(reply)
-  const finish = (sent: unknown) => closeAfterUnreadBody(request, reply, () => done(null, replaceBody(reply, sent)))
-  if (open === undefined) return finish(payload)
-  pending.delete(reply)
-  complete(open, reply, payload).then(finish, done).finally(open.resolve)
-}
-
-async function complete ({ call, upload, keep, headers: before }: Pending, reply: FastifyReply, payload: unknown): Promise<unknown> {
-  const body = payload instanceof Response ? unpack(reply, payload) : payload
-  const { answer, payload: sent } = await capture(reply.statusCode, reply.getHeaders(), body)
-  // What failed on this side may succeed the next time.
-  const isFinal = answer.status < 500
-  if (isFinal) await keep(answer)
-  const described = call.describe(isFinal ? { ...upload, purpose: { ...upload.purpose!, answer } } : upload)
-  if (call.protocol.getMethod(call.message) !== 'HEAD') {
-    reply.headers(call.protocol.encodeAnswered(described, answer).headers)
-    return sent
-  }
-  // The client asked for the offset alone, and gets the rest when it asks for that.
-  const { status, headers } = call.protocol.encodeInspected(described)
-  if (sent instanceof Readable) sent.destroy()
-  for (const name of Object.keys(reply.getHeaders())) reply.removeHeader(name)
-  reply.code(status).headers(before).headers(headers)
-  return ''
-}
-
-/** Fastify takes status and headers out of it only when it sends. */
-function unpack (reply: FastifyReply, { status, headers, body }: Response): Response['body'] {
-  reply.code(status)
-  for (const [name, value] of headers) reply.header(name, value)
-  return body
-}
-
-type Keep = Parameters<NonNullable<Exchange['answer']>>[1]
-
-interface Pending {
-  readonly call: Call
-  readonly upload: Upload
-  readonly keep: Keep
-  /** What hooks had said before the handler did. */
-  readonly headers: ReturnType<FastifyReply['getHeaders']>
-  readonly resolve: () => void
-}
-
-const pending = new WeakMap<FastifyReply, Pending>()
 const ids = new WeakMap<FastifyRequest, string>()
 const types = new WeakMap<FastifyRequest, string | undefined>()
 const CREATION: Verbs = { POST: post, PUT: post, PATCH: post }
@@ -236,6 +146,4 @@ const SHARED = [
 /** POST is for tus clients that can't send another method. */
 const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE', 'OPTIONS']
 const BODYLESS = new Set(['GET', 'HEAD', 'TRACE'])
-/** How long a handler whose client has gone may take to answer by a callback, in ms, before another request gets the upload. */
-const GRACE = 1000
 const RAW = 'application/x-fastify-tus-raw'

@@ -17,7 +17,7 @@ const boxes = [
   { name: 'contract', title: 'storage, upload, locker: the contract', files: /^lib\/(?:storage|upload|locker)\.ts$/ },
   { name: 'suite', title: 'contract/: its tests', files: /^lib\/contract(?:\/|\.ts$)/ },
   { name: 'plugin', title: 'plugin, app.tus', files: /^lib\/(?:index|plugin|api)\.ts$/ },
-  { name: 'http', title: 'routes: HTTP, as Fastify brings it', files: /^lib\/(?:routes|cors|location|representation|connection|expect-continue|content|interim|problem|resumable|kept-answer|exchange)\.ts$/ },
+  { name: 'http', title: 'routes: HTTP, as Fastify brings it', files: /^lib\/(?:routes|cors|location|representation|connection|expect-continue|content|interim|problem|resumable|handler-answer|kept-answer|exchange)\.ts$/ },
   { name: 'background', title: 'claims, sweeper', files: /^lib\/(?:claims?|sweeper|arrivals)\.ts$/ },
   { name: 'core', title: 'core: options, bodies, hooks, limits', files: /^lib\/[^/]+\.ts$/ },
   { name: 'adapters', title: 'adapters: the bytes', files: /^adapters\// }
