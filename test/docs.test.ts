@@ -141,7 +141,7 @@ function findBlock (name: string): string {
 /** What a fresh clone has after `npm ci`. */
 async function copyCheckout (t: Test): Promise<string> {
   const checkout = await makeDirectory(t)
-  for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'lib', 'adapters', 'scripts']) {
+  for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'lib', 'adapters', 'page', 'scripts']) {
     await cp(join(root, name), join(checkout, name), { recursive: true })
   }
   await symlink(join(root, 'node_modules'), join(checkout, 'node_modules'))
