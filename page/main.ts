@@ -22,7 +22,10 @@ uppy.on('upload-success', (file, { uploadURL }) => {
 })
 
 // What is finished makes room for the next ones.
-uppy.on('complete', ({ successful = [] }) => uppy.removeFiles(successful.map(({ id }) => id)))
+uppy.on('complete', ({ successful = [] }) => {
+  uppy.removeFiles(successful.map(({ id }) => id))
+  if (uppy.getFiles().length === 0) uppy.clear()
+})
 
 // Another tab sends what this one would offer to go on with.
 if (tab !== 'another') {

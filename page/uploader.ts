@@ -16,8 +16,6 @@ export function createUploader ({ endpoint, maxSize }: Config, tab: Tab): Uppy {
       height: 360,
       theme: 'auto',
       note: maxSize === null ? null : `Up to ${formatSize(maxSize)} each`,
-      // One that cancels everything is at the top.
-      hideCancelButton: true,
       proudlyDisplayPoweredByUppy: false
     })
     .use(Tus, { endpoint, limit: AT_ONCE, retryDelays: RETRY_DELAYS, removeFingerprintOnSuccess: true })
