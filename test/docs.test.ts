@@ -127,7 +127,7 @@ t.test('docs/errors.md: names every error, with its status, and no other', async
 })
 
 t.test('the docs link to files that are there', async t => {
-  for (const [from, text] of [['README.md', readme] as const, ...await Promise.all(['errors', 'hooks', 'architecture', 'limits', 'testing', 'protocols'].map(async name => [`docs/${name}.md`, await readFile(`docs/${name}.md`, 'utf8')] as const))]) {
+  for (const [from, text] of [['README.md', readme] as const, ...await Promise.all(['errors', 'hooks', 'architecture', 'limits', 'testing', 'protocols', 'page'].map(async name => [`docs/${name}.md`, await readFile(`docs/${name}.md`, 'utf8')] as const))]) {
     for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
       await t.resolves(readFile(join(from, '..', target!)), `${from}: ${target}`)
     }

@@ -6,7 +6,7 @@ import t, { type Test } from 'tap'
 import { makeDirectory } from '../support/app.js'
 import { findChromium, launch, visit, type Visit } from '../support/browser.js'
 import { Gate } from '../support/gate.js'
-import { until } from '../support/http-tus.js'
+import { until as waitUntil } from '../support/http-tus.js'
 import { ServerProcess } from '../support/server-process.js'
 
 const MB = 1024 ** 2
@@ -78,6 +78,26 @@ function runTests (browser: Browser, server: ServerProcess): void {
     gate.open()
     await checkFinished(t, visited.page, files)
     t.ok(visited.offsets.some(offset => offset > 0), `PATCH from ${visited.offsets.join(', ')}`)
+    checkQuiet(t, visited)
+  })
+
+  t.test('what was paused stays paused after the page was loaded again', async t => {
+    const { files, gate } = await prepare(t, { 'one.bin': 20 * MB })
+    const visited = await visit(t, browser, gate.url)
+    await hold(visited, gate, files, 4 * MB)
+    await waitForCopies(visited.page, 1)
+    await visited.page.getByRole('button', { name: 'Pause', exact: true }).click()
+    await visited.page.getByText('Upload paused').waitFor()
+    await waitForCopies(visited.page, 1, true)
+    visited.offsets.length = 0
+    await visited.page.reload()
+    gate.open()
+    const resume = visited.page.locator('.uppy-StatusBar').getByRole('button', { name: /resume|upload 1 file/i })
+    await resume.waitFor()
+    await finishAnother(t, browser, server)
+    t.same(visited.offsets, [])
+    await resume.click()
+    await checkFinished(t, visited.page, files)
     checkQuiet(t, visited)
   })
 
@@ -215,16 +235,17 @@ async function hold ({ page }: Visit, gate: Gate, files: readonly string[], byte
   await until('their addresses are known', async () => await page.evaluate('Object.keys(localStorage).filter(key => key.startsWith("tus::")).length') === files.length)
 }
 
-/** Resolves when the browser has copies of so many files. */
-async function waitForCopies (page: Page, count: number): Promise<void> {
+/** Resolves when the browser has copies of so many files, and knows that all are paused, or that they are not. */
+async function waitForCopies (page: Page, count: number, paused = false): Promise<void> {
   const read = `(async () => {
     const wait = request => new Promise(resolve => { request.onsuccess = () => resolve(request.result) })
     const database = await wait(indexedDB.open('uppy-blobs'))
-    const counts = await Promise.all(['files', 'metadata'].map(name => wait(database.transaction(name).objectStore(name).count())))
+    const [copies, [metadata]] = await Promise.all(['files', 'metadata'].map(name => wait(database.transaction(name).objectStore(name).getAll())))
     database.close()
-    return counts.join()
+    const files = Object.values(JSON.parse(metadata?.metadata ?? '{}').files ?? {})
+    return [copies.length, files.filter(file => (file.isPaused ?? false) === ${paused}).length].join()
   })()`
-  await until('the copies are there', async () => await page.evaluate(read) === `${count},1`)
+  await until('the copies are there', async () => await page.evaluate(read) === `${count},${count}`)
 }
 
 async function drop (page: Page, files: readonly string[]): Promise<void> {
@@ -272,6 +293,11 @@ async function tabTo (page: Page, name: string): Promise<void> {
     await page.keyboard.press('Tab')
   }
   throw new Error(`Tab does not get to ${name}`)
+}
+
+/** On a machine that is busy with other tests, too. */
+function until (what: string, holds: () => Promise<boolean>): Promise<void> {
+  return waitUntil(what, holds, 60_000)
 }
 
 function hash (bytes: Buffer): string {
