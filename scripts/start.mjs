@@ -6,15 +6,22 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const main = join(root, 'dist/lib/cli/main.js')
+const page = join(root, 'dist/lib/cli/page/index.html')
 
-if (!existsSync(main) || getNewest('lib', 'adapters', 'package.json', 'tsconfig.build.json') > statSync(main).mtimeMs) {
-  const tsc = join(root, 'node_modules/@typescript/native/bin/tsc')
-  const { status } = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit', cwd: root })
-  if (status !== 0) process.exit(status ?? 1)
-}
+if (isOlder(main, 'lib', 'adapters', 'package.json', 'tsconfig.build.json')) run('node_modules/@typescript/native/bin/tsc', '-p', 'tsconfig.build.json')
+if (isOlder(page, 'page', 'package.json', 'scripts/build-page.mjs')) run('scripts/build-page.mjs')
 
 process.argv = [process.execPath, main, 'serve', ...process.argv.slice(2)]
 await import(main)
+
+function isOlder (built, ...sources) {
+  return !existsSync(built) || getNewest(...sources) > statSync(built).mtimeMs
+}
+
+function run (script, ...args) {
+  const { status } = spawnSync(process.execPath, [join(root, script), ...args], { stdio: 'inherit', cwd: root })
+  if (status !== 0) process.exit(status ?? 1)
+}
 
 /** The time of the last change below these places, in ms. */
 function getNewest (...places) {

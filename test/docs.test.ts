@@ -127,7 +127,7 @@ t.test('docs/errors.md: names every error, with its status, and no other', async
 })
 
 t.test('the docs link to files that are there', async t => {
-  for (const [from, text] of [['README.md', readme] as const, ...await Promise.all(['errors', 'hooks', 'architecture', 'limits', 'testing', 'protocols'].map(async name => [`docs/${name}.md`, await readFile(`docs/${name}.md`, 'utf8')] as const))]) {
+  for (const [from, text] of [['README.md', readme] as const, ...await Promise.all(['errors', 'hooks', 'architecture', 'limits', 'testing', 'protocols', 'page'].map(async name => [`docs/${name}.md`, await readFile(`docs/${name}.md`, 'utf8')] as const))]) {
     for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
       await t.resolves(readFile(join(from, '..', target!)), `${from}: ${target}`)
     }
@@ -141,7 +141,7 @@ function findBlock (name: string): string {
 /** What a fresh clone has after `npm ci`. */
 async function copyCheckout (t: Test): Promise<string> {
   const checkout = await makeDirectory(t)
-  for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'lib', 'adapters', 'scripts']) {
+  for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'lib', 'adapters', 'page', 'scripts']) {
     await cp(join(root, name), join(checkout, name), { recursive: true })
   }
   await symlink(join(root, 'node_modules'), join(checkout, 'node_modules'))

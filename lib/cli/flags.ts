@@ -17,6 +17,8 @@ export interface ServeFlags {
   readonly download: boolean
   /** Whether to speak Resumable Uploads for HTTP beside tus. */
   readonly ietf: boolean
+  /** Whether `GET /` is a page to upload with. */
+  readonly page: boolean
   readonly trustProxy: string | null
   /** Who excludes whom: see `FsStorageOptions`. */
   readonly locks: 'directory' | 'process'
@@ -66,6 +68,7 @@ export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv
     cors: get('cors'),
     download: !has('no-download'),
     ietf: !has('no-ietf'),
+    page: !has('no-page'),
     trustProxy: get('trust-proxy'),
     locks: oneOf('locks', get('locks') ?? 'directory', 'directory or process', parseLocks),
     workers: oneOf('workers', get('workers') ?? '1', 'a number from 1 to 1024', parseWorkers),
@@ -162,6 +165,7 @@ const OPTIONS = {
   cors: text,
   'no-download': flag,
   'no-ietf': flag,
+  'no-page': flag,
   'trust-proxy': text,
   locks: text,
   workers: text,

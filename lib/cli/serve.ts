@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import fastifyTus from '../index.js'
 import { limitConnections } from './connections.js'
 import type { ServeFlags } from './flags.js'
+import { registerPage } from './page.js'
 import { stopOnSignals } from './stop.js'
 import { createStorage } from './storage.js'
 
@@ -16,6 +17,7 @@ export async function serve (flags: ServeFlags): Promise<string> {
     return503OnClosing: false
   })
   app.get('/health', async () => ({ status: 'ok' }))
+  if (flags.page) registerPage(app, flags)
   await app.register(fastifyTus, {
     prefix: flags.prefix,
     storage: await createStorage(flags),

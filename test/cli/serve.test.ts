@@ -269,7 +269,7 @@ t.test('serve', async t => {
 
 t.test('npm start in a checkout builds what it needs and serves', { timeout: 120_000 }, async t => {
   const checkout = await makeDirectory(t)
-  for (const name of ['lib', 'adapters', 'scripts', 'package.json', 'tsconfig.json', 'tsconfig.build.json']) await cp(join(ROOT, name), join(checkout, name), { recursive: true })
+  for (const name of ['lib', 'adapters', 'page', 'scripts', 'package.json', 'tsconfig.json', 'tsconfig.build.json']) await cp(join(ROOT, name), join(checkout, name), { recursive: true })
   await symlink(join(ROOT, 'node_modules'), join(checkout, 'node_modules'))
   await mkdir(join(checkout, 'elsewhere'))
   // What the script `start` says, without npm in between, so that the signal reaches it.
