@@ -13,6 +13,7 @@ const USAGE = `fastify-tus: resumable uploads over tus
                     [--max-size SIZE] [--expire DURATION] [--cors ORIGIN] [--no-download] [--no-ietf]
                     [--trust-proxy CIDR] [--headers-timeout DURATION] [--max-connections N]
                     [--workers N] [--locks directory|process] [--log-level LEVEL]
+                    [--metrics] [--metrics-port PORT] [--metrics-tusd]
 
 Sizes read 5GB or 8MiB, durations 24h or 30s. Incomplete uploads expire that long after their last byte,
 by default after 24h. With several workers, SIGHUP replaces one after the other. Each flag also reads from the environment: FASTIFY_TUS_PORT, FASTIFY_TUS_MAX_SIZE, …
