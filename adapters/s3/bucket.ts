@@ -199,7 +199,7 @@ function nullIfMissing (error: unknown): null {
 
 /** The client, whose errors say in the words of the contract what keeps S3 from working. */
 function translate (client: S3Client): Pick<S3Client, 'send'> {
-  return { send: ((command: never) => trace(command, () => client.send(command).catch(throwStorageError))) as S3Client['send'] }
+  return { send: ((command: never) => trace(command, () => client.send(command)).catch(throwStorageError)) as S3Client['send'] }
 }
 
 /** Part numbers go from 1 to this. */

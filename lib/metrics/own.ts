@@ -49,7 +49,7 @@ function observeWork ({ counter, histogram }: Instruments, subscriptions: Subscr
   const hooks = histogram('fastify_tus_hook_duration_seconds', 'How long lifecycle hooks of the application took', ['hook', 'result'], SHORT)
   const sweeps = histogram('fastify_tus_sweep_duration_seconds', 'How long sweeps took', [], LONG)
   const swept = counter('fastify_tus_swept_total', 'What sweeps did: uploads, and files or objects that belonged to none', ['result'])
-  const calls = histogram('fastify_tus_s3_request_duration_seconds', 'How long calls of S3 took, with their repetitions', ['operation', 'result'], SHORT)
+  const calls = histogram('fastify_tus_s3_request_duration_seconds', 'How long calls of S3 took, with their repetitions', ['operation', 'status'], SHORT)
   subscriptions.onCall<LockMessage>('fastify-tus:lock', ({ seconds, error }) => {
     waits.observe({ result: error === undefined ? 'acquired' : error instanceof LockTimeout ? 'timeout' : 'failed' }, seconds)
   })
@@ -58,11 +58,17 @@ function observeWork ({ counter, histogram }: Instruments, subscriptions: Subscr
     sweeps.observe({}, seconds)
     for (const [result, count] of Object.entries(message.result ?? {})) swept.inc({ result }, count)
   })
-  subscriptions.onCall<{ operation: string }>('fastify-tus:s3', ({ message, seconds, error }) => calls.observe({ operation: message.operation, result: getResult(error) }, seconds))
+  subscriptions.onCall<{ operation: string }>('fastify-tus:s3', ({ message, seconds, error }) => calls.observe({ operation: message.operation, status: getS3Status(error) }, seconds))
 }
 
 function getResult (error: unknown): 'ok' | 'failed' {
   return error === undefined ? 'ok' : 'failed'
+}
+
+/** That of the answer; `none` where there was none. A 404 or a 412 is no failure: it is how S3 says that something is not there, or that another was first. */
+function getS3Status (error: unknown): string {
+  if (error === undefined) return 'ok'
+  return String((error as { $metadata?: { httpStatusCode?: number } } | null)?.$metadata?.httpStatusCode ?? 'none')
 }
 
 /** In seconds: what should take milliseconds. */
