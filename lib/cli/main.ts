@@ -3,6 +3,8 @@ import cluster from 'node:cluster'
 import { readFileSync } from 'node:fs'
 import { UsageError, parseServeFlags, type ServeFlags } from './flags.js'
 import { serve } from './serve.js'
+import { parseUploadFlags } from './upload/flags.js'
+import { upload } from './upload/index.js'
 import { WORKER_PORT, Workers, type Ready } from './workers.js'
 
 const USAGE = `fastify-tus: resumable uploads over tus
@@ -14,6 +16,7 @@ const USAGE = `fastify-tus: resumable uploads over tus
                     [--trust-proxy CIDR] [--headers-timeout DURATION] [--max-connections N]
                     [--workers N] [--locks directory|process] [--log-level LEVEL]
                     [--metrics] [--metrics-port PORT] [--metrics-tusd]
+  fastify-tus upload FILE... --to URL [--parallel N] [--chunk-size SIZE] [--metadata KEY=VALUE]... [--header 'NAME: VALUE']... [--retry N]
 
 Sizes read 5GB or 8MiB, durations 24h or 30s. Incomplete uploads expire that long after their last byte,
 by default after 24h. With several workers, SIGHUP replaces one after the other. Each flag also reads from the environment: FASTIFY_TUS_PORT, FASTIFY_TUS_MAX_SIZE, …
@@ -33,6 +36,9 @@ async function run ([command, ...args]: string[]): Promise<void> {
     case 'serve':
       await start(parseServeFlags(args, process.env))
       return
+    case 'upload':
+      exit(await upload(parseUploadFlags(args)))
+      return
     case '--help': case '-h': case 'help':
       process.stdout.write(USAGE)
       return
@@ -50,6 +56,11 @@ async function start (flags: ServeFlags): Promise<void> {
   const url = several && cluster.isPrimary ? await new Workers(flags).start() : await serve({ ...flags, port })
   if (cluster.isWorker) process.send!({ url } satisfies Ready)
   else process.stdout.write(`fastify-tus listening on ${url}\n`)
+}
+
+/** When all that was printed has gone out. */
+function exit (code: number): void {
+  process.stdout.write('', () => process.exit(code))
 }
 
 function readVersion (): string {

@@ -6,7 +6,7 @@ import { createMemoryStorage } from '../../adapters/memory/index.js'
 import { createS3Storage } from '../../adapters/s3/index.js'
 import fastifyTus from '../../lib/index.js'
 import { makeApp, startApp } from '../support/app.js'
-import { BYTES, TUS, createComplete, createUpload, head, patch, post, terminate, until } from '../support/http-tus.js'
+import { BYTES, TUS, createComplete, createUpload, head, post, terminate, until } from '../support/http-tus.js'
 import { formatHead, openRaw } from '../support/raw-socket.js'
 import { createBucket, createClient, getServer } from '../support/s3/bucket.js'
 
