@@ -14,7 +14,8 @@ import { openSource } from './source.js'
 export async function upload (flags: UploadFlags): Promise<number> {
   const display = createDisplay(process.stderr)
   const stop = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort(signal))
+  // Not `once`: a package below tus-js-client ends the process at a signal for which nobody else listens.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort(signal))
   const places = new Places(process.env)
   const outcomes: Outcome[] = []
   const queue = flags.files.values()
@@ -38,8 +39,11 @@ async function sendOne (name: string, flags: UploadFlags, places: Places, displa
     const url = await send(source, flags, createListener(name, source.findPlace() !== null, display), signal)
     source.forget()
     source.check()
-    display.end(name, `${name}: is there`)
-    process.stdout.write(`${url}\t${name}\n`)
+    const line = `${url}\t${name}`
+    // Where both go to one terminal, what another writes between the bars would be drawn over.
+    const isShared = process.stdout.isTTY && process.stderr.isTTY
+    display.end(name, isShared ? line : `${name}: is there`)
+    if (!isShared) process.stdout.write(`${line}\n`)
     return 'sent'
   } catch (error) {
     if (signal.aborted) {
