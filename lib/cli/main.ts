@@ -2,10 +2,7 @@
 import cluster from 'node:cluster'
 import { readFileSync } from 'node:fs'
 import { UsageError, parseServeFlags, type ServeFlags } from './flags.js'
-import { serve } from './serve.js'
-import { parseUploadFlags } from './upload/flags.js'
-import { upload } from './upload/index.js'
-import { WORKER_PORT, Workers, type Ready } from './workers.js'
+import type { Ready } from './workers.js'
 
 const USAGE = `fastify-tus: resumable uploads over tus
 
@@ -37,7 +34,7 @@ async function run ([command, ...args]: string[]): Promise<void> {
       await start(parseServeFlags(args, process.env))
       return
     case 'upload':
-      exit(await upload(parseUploadFlags(args)))
+      await send(args)
       return
     case '--help': case '-h': case 'help':
       process.stdout.write(USAGE)
@@ -50,7 +47,9 @@ async function run ([command, ...args]: string[]): Promise<void> {
   }
 }
 
+/** Each command loads what it needs itself: who sends a file need not wait for a server. */
 async function start (flags: ServeFlags): Promise<void> {
+  const [{ serve }, { WORKER_PORT, Workers }] = await Promise.all([import('./serve.js'), import('./workers.js')])
   const several = flags.workers > 1
   const port = Number(process.env[WORKER_PORT] ?? flags.port)
   const url = several && cluster.isPrimary ? await new Workers(flags).start() : await serve({ ...flags, port })
@@ -58,8 +57,10 @@ async function start (flags: ServeFlags): Promise<void> {
   else process.stdout.write(`fastify-tus listening on ${url}\n`)
 }
 
-/** When all that was printed has gone out. */
-function exit (code: number): void {
+async function send (args: readonly string[]): Promise<void> {
+  const [{ parseUploadFlags }, { upload }] = await Promise.all([import('./upload/flags.js'), import('./upload/index.js')])
+  const code = await upload(parseUploadFlags(args))
+  // When all that was printed has gone out.
   process.stdout.write('', () => process.exit(code))
 }
 
