@@ -8,6 +8,7 @@ import { createMemoryLocker, type Locker } from './locker.js'
 import { OpenBodies } from './open-bodies.js'
 import { fitToStorage, type ResolvedOptions } from './options.js'
 import type { Storage } from './storage.js'
+import { traceLocker } from './traced-locker.js'
 
 /** What every operation needs. */
 export interface Context {
@@ -36,7 +37,7 @@ export function createContext (wanted: ResolvedOptions, storage: Storage): Conte
   return {
     options,
     storage,
-    locker: options.locker ?? storage.locker ?? createMemoryLocker(),
+    locker: traceLocker(options.locker ?? storage.locker ?? createMemoryLocker()),
     excludesEverywhere: (options.locker ?? storage.locker) !== undefined,
     hooks: new Hooks(),
     admission: new Admission(options.maxConcurrentUploads),

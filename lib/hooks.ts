@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify'
+import { hookCalls } from './channels.js'
 import { TUS_ERR_HOOK_FAILED, TUS_ERR_HOOK_INVALID, TUS_ERR_HOOK_UNKNOWN } from './errors.js'
 import { checkDecision, checkFinish, isHeaders } from './hook-results.js'
 import type { Log } from './log.js'
@@ -108,7 +109,7 @@ export class Hooks {
     let decided = draft
     for (const hook of this.#table.preCreate) {
       try {
-        decided = { ...decided, ...checkDecision(await call(hook, [request, freeze(decided)])) }
+        decided = { ...decided, ...checkDecision(await call('preCreate', hook, [request, freeze(decided)], decided)) }
       } catch (error) {
         throw asRefusal('preCreate', error, log)
       }
@@ -120,7 +121,7 @@ export class Hooks {
   async runReceive (log: Log, request: FastifyRequest, upload: Upload): Promise<StopUpload | null> {
     for (const hook of this.#table.postReceive) {
       try {
-        await call(hook, [request, upload])
+        await call('postReceive', hook, [request, upload], upload)
       } catch (error) {
         if (error instanceof StopUpload) return error
         log.error({ err: error, hook: 'postReceive' }, 'a lifecycle hook failed')
@@ -134,7 +135,7 @@ export class Hooks {
     const results: Array<Result<Name>> = []
     for (const hook of this.#table[name]) {
       try {
-        const result = await call(hook, args)
+        const result = await call(name, hook, args, getSubject(args))
         if (name === 'preFinish') checkFinish(result)
         if (result) results.push(result as Result<Name>)
       } catch (error) {
@@ -148,7 +149,7 @@ export class Hooks {
   async runPost<Name extends PostHook> (name: Name, log: Log, ...args: Arguments<Name>): Promise<void> {
     for (const hook of this.#table[name]) {
       try {
-        await call(hook, args)
+        await call(name, hook, args, getSubject(args))
       } catch (error) {
         log.error({ err: error, hook: name }, 'a lifecycle hook failed')
       }
@@ -163,8 +164,14 @@ function freeze (draft: NewUpload): NewUpload {
   return Object.freeze(draft)
 }
 
-function call (hook: unknown, args: unknown[]): unknown {
-  return (hook as (...args: unknown[]) => unknown)(...args)
+function call (name: HookName, hook: unknown, args: unknown[], { id }: NewUpload): unknown {
+  const run = hook as (...args: unknown[]) => unknown
+  return hookCalls.hasSubscribers ? hookCalls.tracePromise(async () => run(...args), { hook: name, id }) : run(...args)
+}
+
+/** The upload stands behind the request, where there is one. */
+function getSubject (args: readonly unknown[]): Upload {
+  return (args.length === 1 ? args[0] : args[1]) as Upload
 }
 
 function asRefusal (hook: HookName, error: unknown, log: Log): unknown {

@@ -15,9 +15,13 @@ export type { ClaimOptions } from './claims.js'
 export type { Extension } from './extensions.js'
 export { StopUpload } from './hooks.js'
 export type { ConcurrencyLimit } from './admission.js'
+export type {
+  AppendMessage, HookMessage, LifecycleEvent, LifecycleMessage, LockMessage, RequestMessage, SweepMessage, Termination, Traced
+} from './channels.js'
 export type { SweepCounts } from './operations/sweep.js'
 export type { AccessAction, CreateDecision, FinishDecision, HookName, LifecycleHooks } from './hooks.js'
 export { LockTimeout, createMemoryLocker, type Locker, type MemoryLockerOptions, type Wanted } from './locker.js'
+export type { MetricsOptions, MetricsRegister } from './metrics/options.js'
 export type { MinRate } from './min-rate.js'
 export type { RouteOptions, TusOptions } from './options.js'
 export {

@@ -43,6 +43,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   location: FUNCTION,
   relativeLocation: BOOLEAN,
   cors: ['false or an object of options for @fastify/cors', value => value === false || isObject(value)],
+  metrics: ['{ register, tusd }: a Registry of prom-client, and true or false', isMetrics],
   routeOptions: ['an object of route options of Fastify', isObject],
   // Fastify's own options of register()
   logLevel: ANYTHING,
@@ -76,6 +77,12 @@ function isMinRate (value: unknown): boolean {
 
 function isConcurrencyLimit (value: unknown): boolean {
   return hasExactly(value, ['max', 'key']) && isCount(value.max) && typeof value.key === 'function'
+}
+
+function isMetrics (value: unknown): boolean {
+  if (!isObject(value)) return false
+  const { register, tusd = false, ...rest } = value as Record<string, unknown>
+  return hasMethods(register, ['registerMetric', 'metrics']) && typeof tusd === 'boolean' && Object.keys(rest).length === 0
 }
 
 function isCount (value: unknown): boolean {

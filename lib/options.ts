@@ -6,6 +6,7 @@ import { TUS_ERR_HOOK_RESULT } from './errors.js'
 import type { Expiration } from './expiration.js'
 import { EXTENSIONS, type Extension } from './extensions.js'
 import type { Locker } from './locker.js'
+import type { MetricsOptions } from './metrics/options.js'
 import type { MinRate } from './min-rate.js'
 import { checkOption, isWhole } from './option-checks.js'
 import { PROTOCOLS, type Enabled, type ProtocolName } from './protocols/names.js'
@@ -70,6 +71,8 @@ export interface TusOptions {
   relativeLocation?: boolean
   /** Options of `@fastify/cors` for the tus routes; the tus headers are allowed and exposed. Default `false`: none. */
   cors?: false | FastifyCorsOptions
+  /** Keeps metrics in a register of `prom-client`, which must be installed then. Default: none. */
+  metrics?: MetricsOptions
   /** Options of Fastify for each of the tus routes. */
   routeOptions?: RouteOptions
 }
@@ -105,6 +108,7 @@ export interface ResolvedOptions {
   readonly location: TusOptions['location'] | null
   readonly relativeLocation: boolean
   readonly cors: false | FastifyCorsOptions
+  readonly metrics: MetricsOptions | null
   readonly routeOptions: RouteOptions
 }
 
@@ -141,6 +145,7 @@ export function resolveOptions (options: TusOptions): ResolvedOptions {
     location: options.location ?? null,
     relativeLocation: options.relativeLocation ?? false,
     cors: options.cors ?? false,
+    metrics: options.metrics ?? null,
     routeOptions: options.routeOptions ?? {}
   }
 }

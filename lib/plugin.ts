@@ -26,6 +26,8 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
   const storage = options.storage ?? createFsStorage({ directory: './uploads' })
   const context = createContext(options, storage)
   await storage.open?.()
+  // Only who wants metrics has the package for them.
+  const stopMetrics = options.metrics && await (await import('./metrics/start.js')).startMetrics(options.metrics, app.server)
 
   app.decorate('tus', { ...createApi(context, app.log), resumable: createResumable(app, context) })
   app.decorateRequest('upload', null)
@@ -33,6 +35,7 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
   const sweeper = startSweeper(context, app.log)
   app.addHook('onClose', async () => {
     context.arrivals.close()
+    stopMetrics?.()
     await sweeper.stop()
     await context.background.drain()
     await storage.close?.()

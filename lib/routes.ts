@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Readable } from 'node:stream'
+import { requests, type RequestMessage } from './channels.js'
 import { closeAfterUnreadBody, closeWithConnection } from './connection.js'
 import { getContent } from './content.js'
 import type { Context } from './context.js'
@@ -103,13 +104,19 @@ export function getResourceVerbs ({ options, storage }: Context): Verbs {
   }
 }
 
-export async function handle (site: Site, verbs: Verbs, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+export function handle (site: Site, verbs: Verbs, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+  const facts: RequestMessage = { request, reply, method: request.method }
+  return requests.hasSubscribers ? requests.tracePromise(() => answerRequest(site, verbs, facts), facts) : answerRequest(site, verbs, facts)
+}
+
+async function answerRequest (site: Site, verbs: Verbs, facts: RequestMessage): Promise<unknown> {
   const { context } = site
+  const { request, reply } = facts
   const message = createMessage(site, request)
   const offer = getOffer(context)
   const protocol = site.select(message) ?? await recognizeByUpload(site, request, message)
   try {
-    const method = protocol.getMethod(message)
+    const method = facts.method = protocol.getMethod(message)
     const verb = Object.hasOwn(verbs, method) ? verbs[method] : undefined
     if (!verb) throw TUS_ERR_METHOD_NOT_ALLOWED({ allow: Object.keys(verbs).join(', ') })
     protocol.checkVersion(method, message)

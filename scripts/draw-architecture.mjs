@@ -19,6 +19,7 @@ const boxes = [
   { name: 'plugin', title: 'plugin, app.tus', files: /^lib\/(?:index|plugin|api)\.ts$/ },
   { name: 'http', title: 'routes: HTTP, as Fastify brings it', files: /^lib\/(?:routes|cors|location|representation|connection|expect-continue|content|interim|problem|resumable|handler-answer|kept-answer|exchange)\.ts$/ },
   { name: 'background', title: 'claims, sweeper', files: /^lib\/(?:claims?|sweeper|arrivals)\.ts$/ },
+  { name: 'metrics', title: 'metrics: for prom-client, where it is wanted', files: /^lib\/metrics\// },
   { name: 'core', title: 'core: options, bodies, hooks, limits', files: /^lib\/[^/]+\.ts$/ },
   { name: 'adapters', title: 'adapters: the bytes', files: /^adapters\// }
 ]

@@ -4,6 +4,7 @@ import {
   UploadPartCommand, UploadPartCopyCommand, type S3Client
 } from '@aws-sdk/client-s3'
 import type { Readable } from 'node:stream'
+import { trace } from './channel.js'
 import { isMissing, isNotModified, throwStorageError } from './failures.js'
 import type { ObjectOptions } from './options.js'
 import type { Part } from './record.js'
@@ -198,7 +199,7 @@ function nullIfMissing (error: unknown): null {
 
 /** The client, whose errors say in the words of the contract what keeps S3 from working. */
 function translate (client: S3Client): Pick<S3Client, 'send'> {
-  return { send: ((command: never) => client.send(command).catch(throwStorageError)) as S3Client['send'] }
+  return { send: ((command: never) => trace(command, () => client.send(command)).catch(throwStorageError)) as S3Client['send'] }
 }
 
 /** Part numbers go from 1 to this. */

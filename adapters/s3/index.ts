@@ -19,6 +19,7 @@ import { tidy } from './tidy.js'
 import { addWaiting, findWaiting } from './waiting.js'
 
 export { KeyTaken, UnsafeServer, UploadLost } from './failures.js'
+export type { S3Message } from './channel.js'
 export type { ObjectOptions, S3StorageOptions } from './options.js'
 
 /**

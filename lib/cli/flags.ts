@@ -28,7 +28,16 @@ export interface ServeFlags {
   readonly headersTimeout: number
   /** How many connections may be open; `null` is no limit. */
   readonly maxConnections: number | null
+  /** `null`: none. */
+  readonly metrics: MetricsFlags | null
   readonly logLevel: string
+}
+
+export interface MetricsFlags {
+  /** `null`: that of the uploads. */
+  readonly port: number | null
+  /** Whether to have them by tusd's names, too. */
+  readonly tusd: boolean
 }
 
 export interface S3Flags {
@@ -74,6 +83,7 @@ export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv
     workers: oneOf('workers', get('workers') ?? '1', 'a number from 1 to 1024', parseWorkers),
     headersTimeout: oneOf('headers-timeout', get('headers-timeout') ?? '30s', 'a duration such as 30s, from 1s to 1h', parseHeadersTimeout),
     maxConnections: optional('max-connections', get('max-connections'), 'a whole number from 1', parseCount),
+    metrics: readMetrics(get, has),
     logLevel: oneOf('log-level', get('log-level') ?? 'info', LEVELS.join(', '), level => LEVELS.includes(level) ? level : null)
   }
   if (flags.workers > 1 && flags.locks === 'process') throw new UsageError('--locks process is for one process: leave out --workers')
@@ -110,6 +120,12 @@ function readS3 (get: (name: string) => string | null): S3Flags | null {
     prefix: oneOf('s3-prefix', get('s3-prefix') ?? '', "a prefix that does not start with '/'", text => text.startsWith('/') ? null : text),
     partSize: optional('s3-part-size', get('s3-part-size'), 'a size from 5MiB to 5GiB', parsePartSize)
   }
+}
+
+function readMetrics (get: (name: string) => string | null, has: (name: string) => boolean): MetricsFlags | null {
+  const port = optional('metrics-port', get('metrics-port'), 'a number from 1 to 65535', text => parsePort(text) || null)
+  const tusd = has('metrics-tusd')
+  return has('metrics') || port !== null || tusd ? { port, tusd } : null
 }
 
 function parsePartSize (text: string): number | null {
@@ -171,5 +187,8 @@ const OPTIONS = {
   workers: text,
   'headers-timeout': text,
   'max-connections': text,
+  metrics: flag,
+  'metrics-port': text,
+  'metrics-tusd': flag,
   'log-level': text
 } as const

@@ -2,8 +2,7 @@
 import cluster from 'node:cluster'
 import { readFileSync } from 'node:fs'
 import { UsageError, parseServeFlags, type ServeFlags } from './flags.js'
-import { serve } from './serve.js'
-import { WORKER_PORT, Workers, type Ready } from './workers.js'
+import type { Ready } from './workers.js'
 
 const USAGE = `fastify-tus: resumable uploads over tus
 
@@ -13,6 +12,8 @@ const USAGE = `fastify-tus: resumable uploads over tus
                     [--max-size SIZE] [--expire DURATION] [--cors ORIGIN] [--no-download] [--no-ietf] [--no-page]
                     [--trust-proxy CIDR] [--headers-timeout DURATION] [--max-connections N]
                     [--workers N] [--locks directory|process] [--log-level LEVEL]
+                    [--metrics] [--metrics-port PORT] [--metrics-tusd]
+  fastify-tus upload FILE... --to URL [--parallel N] [--chunk-size SIZE] [--metadata KEY=VALUE]... [--header 'NAME: VALUE']... [--retry N]
 
 Sizes read 5GB or 8MiB, durations 24h or 30s. Incomplete uploads expire that long after their last byte,
 by default after 24h. With several workers, SIGHUP replaces one after the other. Each flag also reads from the environment: FASTIFY_TUS_PORT, FASTIFY_TUS_MAX_SIZE, …
@@ -32,6 +33,9 @@ async function run ([command, ...args]: string[]): Promise<void> {
     case 'serve':
       await start(parseServeFlags(args, process.env))
       return
+    case 'upload':
+      await send(args)
+      return
     case '--help': case '-h': case 'help':
       process.stdout.write(USAGE)
       return
@@ -43,12 +47,21 @@ async function run ([command, ...args]: string[]): Promise<void> {
   }
 }
 
+/** Each command loads what it needs itself: who sends a file need not wait for a server. */
 async function start (flags: ServeFlags): Promise<void> {
+  const [{ serve }, { WORKER_PORT, Workers }] = await Promise.all([import('./serve.js'), import('./workers.js')])
   const several = flags.workers > 1
   const port = Number(process.env[WORKER_PORT] ?? flags.port)
   const url = several && cluster.isPrimary ? await new Workers(flags).start() : await serve({ ...flags, port })
   if (cluster.isWorker) process.send!({ url } satisfies Ready)
   else process.stdout.write(`fastify-tus listening on ${url}\n`)
+}
+
+async function send (args: readonly string[]): Promise<void> {
+  const [{ parseUploadFlags }, { upload }] = await Promise.all([import('./upload/flags.js'), import('./upload/index.js')])
+  const code = await upload(parseUploadFlags(args))
+  // When all that was printed has gone out.
+  process.stdout.write('', () => process.exit(code))
 }
 
 function readVersion (): string {

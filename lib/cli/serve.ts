@@ -4,6 +4,7 @@ import fastifyTus from '../index.js'
 import { limitConnections } from './connections.js'
 import type { ServeFlags } from './flags.js'
 import { registerPage } from './page.js'
+import { exposeMetrics } from './metrics.js'
 import { stopOnSignals } from './stop.js'
 import { createStorage } from './storage.js'
 
@@ -24,6 +25,7 @@ export async function serve (flags: ServeFlags): Promise<string> {
     maxSize: flags.maxSize,
     // Not long after they expire they are gone: uploads that live shorter are looked for more often.
     ...flags.expire !== null && { expiration: { incomplete: flags.expire, sweepInterval: Math.min(SWEEP, Math.max(1000, flags.expire)) } },
+    ...await exposeMetrics(app, flags),
     download: flags.download,
     protocols: flags.ietf ? ['tus', 'ietf'] : ['tus'],
     cors: flags.cors === null ? false : { origin: flags.cors.includes(',') ? flags.cors.split(',') : flags.cors }

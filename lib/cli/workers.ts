@@ -2,7 +2,9 @@ import Fastify, { type FastifyBaseLogger } from 'fastify'
 import cluster, { type Worker } from 'node:cluster'
 import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { ServeFlags } from './flags.js'
+import type { MetricsFlags, ServeFlags } from './flags.js'
+import { listen } from './metrics.js'
+import { answerWorkers, readAll } from './worker-metrics.js'
 
 /** What a worker tells when it listens. */
 export interface Ready {
@@ -16,6 +18,8 @@ export interface Ready {
  */
 export class Workers {
   readonly #number: number
+  readonly #host: string
+  readonly #metrics: MetricsFlags | null
   readonly #log: FastifyBaseLogger
   readonly #ready = new Set<number>()
   /** The port that the first ones were given, which their successors take over. */
@@ -24,8 +28,10 @@ export class Workers {
   #stoppedAt = 0
   #rolling: Promise<void> | null = null
 
-  constructor ({ workers, logLevel }: ServeFlags) {
+  constructor ({ workers, logLevel, host, metrics }: ServeFlags) {
     this.#number = workers
+    this.#host = host
+    this.#metrics = metrics
     // Every worker accepts for itself. A connection that the primary hands to one which is killed before it took it would stay open, and never be answered.
     cluster.schedulingPolicy = cluster.SCHED_NONE
     this.#log = Fastify({ logger: { level: logLevel, stream: process.stderr } }).log
@@ -40,10 +46,16 @@ export class Workers {
     cluster.on('exit', (worker, code, signal) => {
       if (worker.exitedAfterDisconnect !== true) this.#replace(worker, signal || code).catch(ignore)
     })
+    if (this.#metrics !== null) await this.#expose(this.#metrics)
     const urls = await Promise.all(Array.from({ length: this.#number }, () => this.#fork()))
     process.on('SIGTERM', () => this.#stop()).on('SIGINT', () => this.#stop()).on('SIGHUP', () => this.#roll())
     this.#port = new URL(urls[0]!).port
     return urls[0]!
+  }
+
+  async #expose ({ port }: MetricsFlags): Promise<void> {
+    if (port === null) answerWorkers()
+    else await listen(this.#host, port, readAll)
   }
 
   async #fork (): Promise<string> {

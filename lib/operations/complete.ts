@@ -1,5 +1,6 @@
 import type { Context } from '../context.js'
 import type { FinishDecision, HookRequest } from '../hooks.js'
+import { tell } from '../lifecycle.js'
 import type { Log } from '../log.js'
 import { changeState, isDue, type Upload } from '../upload.js'
 import { settleDigests } from './digest.js'
@@ -34,6 +35,7 @@ export async function completeIfDue (context: Context, upload: Upload, cause: Ca
   await context.storage.complete(upload.id)
   const complete = changeState(upload, { complete: true })
   const { upload: finished } = isUnfinished(complete) ? await finishIfDue(context, complete, cause) : { upload: complete }
+  if (finished === complete) tell('finished', complete, cause)
   context.arrivals.notify()
   return { upload: finished, decision: mergeDecisions(decisions) }
 }
@@ -54,7 +56,9 @@ export async function finishIfDue (context: Context, upload: Upload, cause: Caus
   // Another process may have answered for it meanwhile, or be about to.
   await context.storage.update(upload.id, ({ purpose: present }) => ({ finished: true, ...purpose && { purpose: { ...purpose, ...present, digests: purpose.digests } } }))
   unmarked.delete(key)
-  return { upload: { ...changeState(upload, { finished: true }), purpose }, decision: {} }
+  const finished: Upload = { ...changeState(upload, { finished: true }), purpose }
+  tell('finished', finished, cause)
+  return { upload: finished, decision: {} }
 }
 
 /** Whether a complete upload waits for its `postFinish` hooks, or its digests: there was something of that kind when it was created. */

@@ -1,5 +1,6 @@
 import type { Context } from '../context.js'
 import { TUS_ERR_ID_INVALID } from '../errors.js'
+import { tell } from '../lifecycle.js'
 import type { Wanted } from '../locker.js'
 import { isValidId, joinUpload, type NewUpload, type Upload } from '../upload.js'
 import { answerIfDue } from './answer.js'
@@ -66,6 +67,7 @@ function checkId (draft: NewUpload): NewUpload {
 async function store (context: Context, draft: NewUpload, command: CreateCommand, exchange: Exchange, wanted: Wanted): Promise<Completion> {
   await context.storage.create(draft)
   const upload = joinUpload(draft, { offset: 0, complete: false, finished: false, processed: false, modifiedAt: draft.createdAt })
+  tell('created', upload, exchange)
   if (context.hooks.has('postCreate')) await context.hooks.runPost('postCreate', exchange.log, exchange.request, upload)
   if (upload.final) await orUndo(context, upload, exchange, () => waitForParts(context, upload))
   exchange.see(upload)
@@ -125,6 +127,7 @@ async function removeUseless ({ storage, hooks }: Context, id: string, which: 'e
   if (upload === null || (which === 'empty' && upload.offset > 0)) return
   await storage.remove(id)
   exchange.see(null)
+  tell('terminated', upload, exchange, 'useless')
   await hooks.runPost('postTerminate', exchange.log, exchange.request, upload)
 }
 

@@ -1,6 +1,7 @@
 import type { Context } from '../context.js'
 import { TUS_ERR_APPEND_TOO_LARGE, TUS_ERR_BODY_TOO_LONG, TUS_ERR_UPLOAD_TOO_LARGE, TusError } from '../errors.js'
 import type { HookRequest } from '../hooks.js'
+import { tell } from '../lifecycle.js'
 import { getRoom, type Upload } from '../upload.js'
 import type { BodyCommand } from './commands.js'
 import type { Exchange } from './exchange.js'
@@ -48,6 +49,7 @@ export async function removeOnOverflow ({ storage, hooks }: Context, upload: Upl
   if (!upload.complete && isBeyond(error, command)) {
     await storage.remove(upload.id)
     see(null)
+    tell('terminated', upload, { request, log }, 'too-long')
     await hooks.runPost('postTerminate', log, request, upload)
   }
   throw error

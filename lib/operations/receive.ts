@@ -1,6 +1,8 @@
+import { appends } from '../channels.js'
 import type { Interruption, RequestBody } from '../body.js'
 import type { Context } from '../context.js'
 import { TUS_ERR_BODY_CUT, TUS_ERR_BODY_STALLED, TUS_ERR_BODY_TAKEN_OVER, TUS_ERR_SHUTTING_DOWN, TUS_ERR_UPLOAD_STOPPED, TusError } from '../errors.js'
+import { tell } from '../lifecycle.js'
 import type { Wanted } from '../locker.js'
 import type { UploadBody } from '../storage.js'
 import { changeState, isFull, type Upload } from '../upload.js'
@@ -19,11 +21,16 @@ import { Reporter } from './report.js'
  * @throws TUS_ERR_BODY_… if the body was interrupted: what arrived is stored, and the error tells the new offset
  * @throws what the storage throws
  */
-export async function receive (context: Context, upload: Upload, command: BodyCommand & { readonly completion: Ending }, exchange: Exchange, wanted: Wanted, prepare: (() => Promise<void>) | null = null): Promise<Upload> {
-  // What is verified counts as a whole or not at all.
-  const keep = command.verification === null ? 'prefix' : 'all-or-nothing'
+export async function receive (context: Context, upload: Upload, command: Receiving, exchange: Exchange, wanted: Wanted, prepare: (() => Promise<void>) | null = null): Promise<Upload> {
+  const keep = getKeep(command)
   const { limit, overflow } = limitBody(context, upload, exchange.request)
   const body = exchange.openBody({ keep, declared: command.declared, limit, overflow })
+  const store = () => storeBody(context, upload, command, exchange, wanted, prepare, body)
+  return await (appends.hasSubscribers ? appends.tracePromise(store, { upload, body }) : store())
+}
+
+async function storeBody (context: Context, upload: Upload, command: Receiving, exchange: Exchange, wanted: Wanted, prepare: (() => Promise<void>) | null, body: RequestBody): Promise<Upload> {
+  const keep = getKeep(command)
   const leave = () => body.interrupt('wanted')
   if (wanted.requested) leave()
   else wanted.onRequest(leave)
@@ -40,12 +47,20 @@ export async function receive (context: Context, upload: Upload, command: BodyCo
     return appended
   } catch (failure) {
     const error = await reporter.fail(failure as Error)
+    if (isInterruption(error)) tell('interrupted', { ...upload, offset: error.facts.offset as number }, exchange, body.interruption)
     await context.hooks.runPost('postFail', exchange.log, exchange.request, upload, error)
     throw error
   } finally {
     context.receiving.delete(upload.id)
     context.openBodies.delete(body)
   }
+}
+
+type Receiving = BodyCommand & { readonly completion: Ending }
+
+/** What is verified counts as a whole or not at all. */
+function getKeep ({ verification }: BodyCommand): 'prefix' | 'all-or-nothing' {
+  return verification === null ? 'prefix' : 'all-or-nothing'
 }
 
 async function run (prepare: () => Promise<void>, body: RequestBody): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Context } from '../context.js'
 import { TUS_ERR_UPLOAD_STOPPED } from '../errors.js'
 import { StopUpload } from '../hooks.js'
+import { tell } from '../lifecycle.js'
 import type { Addition } from '../storage.js'
 import type { Upload } from '../upload.js'
 import type { Exchange } from './exchange.js'
@@ -76,6 +77,7 @@ export class Reporter {
     this.#removed = true
     await storage.remove(upload.id)
     this.#exchange.see(null)
+    tell('terminated', upload, this.#exchange, 'stopped')
     await hooks.runPost('postTerminate', this.#exchange.log, this.#exchange.request, upload)
     throw Object.assign(TUS_ERR_UPLOAD_STOPPED({ reason: message }), { statusCode })
   }

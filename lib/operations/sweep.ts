@@ -1,5 +1,7 @@
+import { sweeps } from '../channels.js'
 import type { Context } from '../context.js'
 import { isExpired } from '../expiration.js'
+import { tell } from '../lifecycle.js'
 import { LockTimeout } from '../locker.js'
 import type { Log } from '../log.js'
 import { isDue, type Upload } from '../upload.js'
@@ -21,7 +23,11 @@ export interface SweepCounts {
  * An error on one upload is logged and does not keep the sweep from the others. Several processes may sweep at once:
  * each looks again when it has the lock.
  */
-export async function sweep (context: Context, log: Log): Promise<SweepCounts> {
+export function sweep (context: Context, log: Log): Promise<SweepCounts> {
+  return sweeps.hasSubscribers ? sweeps.tracePromise(() => sweepAll(context, log), {}) : sweepAll(context, log)
+}
+
+async function sweepAll (context: Context, log: Log): Promise<SweepCounts> {
   const counts = { expired: 0, finished: 0, failed: 0, tidied: 0 }
   try {
     for await (const upload of context.storage.list?.() ?? []) {
@@ -84,6 +90,7 @@ async function expireHeld ({ options, storage, expiredIds, hooks }: Context, upl
   if (!isExpired(upload, options.expiration)) return null
   await storage.remove(upload.id)
   expiredIds.add(upload.id)
+  tell('expired', upload, { log, request: null })
   await hooks.runPost('postExpire', log, upload)
   return 'expired'
 }

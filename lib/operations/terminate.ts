@@ -1,4 +1,5 @@
 import type { Context } from '../context.js'
+import { tell } from '../lifecycle.js'
 import type { Upload } from '../upload.js'
 import type { Cause } from './complete.js'
 import { findOrThrow } from './find.js'
@@ -14,6 +15,7 @@ export async function terminate (context: Context, id: string, { request, log }:
     const upload = await findOrThrow(context, id)
     await context.hooks.runPre('preTerminate', log, request, upload)
     await context.storage.remove(id)
+    tell('terminated', upload, { request, log }, 'requested')
     await context.hooks.runPost('postTerminate', log, request, upload)
     return upload
   })

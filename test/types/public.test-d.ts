@@ -2,6 +2,7 @@
 /* eslint-disable @typescript-eslint/no-unused-vars */
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Readable } from 'node:stream'
+import { Registry } from 'prom-client'
 import { createFsStorage } from '../../adapters/fs/index.js'
 import { createMemoryStorage } from '../../adapters/memory/index.js'
 import tus, {
@@ -24,6 +25,7 @@ export async function registering (app: FastifyInstance): Promise<void> {
   await app.register(tus, { expiration: false })
   await app.register(tus, { minRate: { bytes: 1024, window: 60_000 }, maxConcurrentUploads: 5 })
   await app.register(tus, { minRate: null, maxConcurrentUploads: null })
+  await app.register(tus, { metrics: { register: new Registry(), tusd: true } })
   await app.register(tus, { maxConcurrentUploads: { max: 5, key: request => String(request.headers['x-user']) } })
   await app.register(tus, { expiration: { incomplete: 1, complete: null } })
   await app.register(tus, { storage: createFsStorage({ directory: '.', durability: 'none' }), locker: createMemoryLocker({ maxWaiting: 5 }) })
@@ -55,6 +57,8 @@ export async function registering (app: FastifyInstance): Promise<void> {
   await app.register(tus, { minRate: { bytes: 1024 } })
   // @ts-expect-error a number, not a text
   await app.register(tus, { maxConcurrentUploads: '5' })
+  // @ts-expect-error a register, not whether there is one
+  await app.register(tus, { metrics: true })
   // @ts-expect-error a limit per key needs a key
   await app.register(tus, { maxConcurrentUploads: { max: 5 } })
   // @ts-expect-error a key is a string

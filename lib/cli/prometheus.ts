@@ -1,0 +1,9 @@
+/** @throws with what to do, if it is not installed */
+export async function loadClient (): Promise<typeof import('prom-client')> {
+  try {
+    return await import('prom-client')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error
+    throw new Error('--metrics needs the package prom-client: npm install prom-client', { cause: error })
+  }
+}
