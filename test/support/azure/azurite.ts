@@ -30,6 +30,7 @@ export async function getAccount (t: Test): Promise<Account> {
   const args = ['--blobPort', String(port), '--inMemoryPersistence', '--silent', '--disableTelemetry']
   const child = spawn(process.execPath, [AZURITE, ...args], { env, cwd: tmpdir(), stdio: 'ignore' })
   const exited = once(child, 'exit')
+  process.once('exit', () => child.kill('SIGKILL'))
   t.teardown(async () => {
     child.kill('SIGKILL')
     await exited
