@@ -44,7 +44,7 @@ async function * readParts (store: Store, parts: readonly string[]): AsyncGenera
     if (isMissing(error) || isConflict(error)) throw new UploadMissing('A part was removed', { cause: error })
     throwStorageError(error)
   } finally {
-    for (const opened of opening) opened.then(stream => { stream.destroy() }).catch(() => {})
+    await Promise.allSettled(opening.map(async opened => (await opened).destroy()))
   }
 }
 
