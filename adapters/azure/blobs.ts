@@ -26,9 +26,12 @@ export type Condition = { readonly ifNoneMatch: '*' } | { readonly ifMatch: stri
 /** The requests that this storage sends to its container. Errors of the network and of the server are {@link StorageUnavailable}. */
 export class Blobs {
   readonly #container: ContainerClient
+  readonly #timeout: number
 
-  constructor (container: ContainerClient) {
+  /** @param timeout of a request with all its tries, in ms; the SDK has none of its own. Those that stream have none here either */
+  constructor (container: ContainerClient, timeout: number) {
     this.#container = container
+    this.#timeout = timeout
   }
 
   /** Asks for one name of the container: throws where it is not there, or may not be listed. */
@@ -40,59 +43,59 @@ export class Blobs {
   async putText (name: string, text: string, conditions?: Condition): Promise<string> {
     const bytes = Buffer.from(text)
     const blobHTTPHeaders = { blobContentType: 'application/json' }
-    return getEtag(this.#at(name).upload(bytes, bytes.length, { blobHTTPHeaders, ...conditions && { conditions } }))
+    return getEtag(this.#at(name).upload(bytes, bytes.length, { blobHTTPHeaders, ...this.#limit(), ...conditions && { conditions } }))
   }
 
   async getText (name: string): Promise<{ readonly text: string, readonly etag: string } | null> {
-    const found = await this.open(name)
+    const found = await this.open(name, undefined, undefined, this.#limit())
     if (found === null) return null
     return { text: String(await collect(found.stream)), etag: found.etag }
   }
 
   /** What is there under the name of an upload's bytes; `null` if it is nothing of this storage. */
   async look (name: string): Promise<Data | null> {
-    const found = await this.#at(name).getProperties().catch(nullIfMissing)
+    const found = await this.#at(name).getProperties(this.#limit()).catch(nullIfMissing)
     const state = parseState(found?.metadata?.[STATE])
     return state && { state, etag: found!.etag!, size: found!.contentLength! }
   }
 
   /** In the order of their bytes; `null` if the blob is not the one of that ETag any more. */
   async getBlocks (name: string, etag: string): Promise<readonly Block[] | null> {
-    const found = await this.#at(name).getBlockList('committed').catch(nullIfMissing)
+    const found = await this.#at(name).getBlockList('committed', this.#limit()).catch(nullIfMissing)
     if (found?.etag !== etag) return null
     return (found.committedBlocks ?? []).map(({ name, size }) => ({ id: name, size }))
   }
 
   async stageBlock (name: string, id: string, bytes: Uint8Array): Promise<void> {
-    await this.#at(name).stageBlock(id, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), bytes.length).catch(throwStorageError)
+    await this.#at(name).stageBlock(id, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), bytes.length, this.#limit(bytes.length)).catch(throwStorageError)
   }
 
   /** Makes these blocks the bytes of the blob. Resolves to the ETag. */
   async commitBlocks (name: string, blocks: readonly Block[], state: State, options: BlobOptions, conditions: Condition): Promise<string> {
-    return getEtag(this.#at(name).commitBlockList(blocks.map(({ id }) => id), { ...describe(state, options), conditions }))
+    return getEtag(this.#at(name).commitBlockList(blocks.map(({ id }) => id), { ...describe(state, options), ...this.#limit(), conditions }))
   }
 
   /** Makes these bytes the blob, in one request. Resolves to the ETag. */
   async putBytes (name: string, bytes: Uint8Array, state: State, options: BlobOptions, conditions: Condition): Promise<string> {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-    return getEtag(this.#at(name).upload(buffer, buffer.length, { ...describe(state, options), conditions }))
+    return getEtag(this.#at(name).upload(buffer, buffer.length, { ...describe(state, options), ...this.#limit(bytes.length), conditions }))
   }
 
   /** Leaves the bytes, and the blocks that are on their way, as they are. Resolves to the ETag. */
   async putState (name: string, state: State, options: BlobOptions, conditions: Condition): Promise<string> {
-    return getEtag(this.#at(name).setMetadata(describe(state, options).metadata, { conditions }))
+    return getEtag(this.#at(name).setMetadata(describe(state, options).metadata, { ...this.#limit(), conditions }))
   }
 
   /** The bytes of a blob, or of a range of it; `null` if there is none. @throws an error of 412 if it is not the one of that ETag */
-  async open (name: string, range?: { readonly start: number, readonly size: number }, ifMatch?: string): Promise<{ readonly stream: Readable, readonly etag: string } | null> {
-    const options = { maxRetryRequests: 3, ...ifMatch !== undefined && { conditions: { ifMatch } } }
+  async open (name: string, range?: { readonly start: number, readonly size: number }, ifMatch?: string, limit = {}): Promise<{ readonly stream: Readable, readonly etag: string } | null> {
+    const options = { maxRetryRequests: 3, ...limit, ...ifMatch !== undefined && { conditions: { ifMatch } } }
     const found = await this.#at(name).download(range?.start, range?.size, options).catch(nullIfMissing)
     return found && { stream: found.readableStreamBody as Readable, etag: found.etag! }
   }
 
   /** Deletes a blob, if it is there and, where an ETag is given, if it is that one. @throws an error of 412 */
   async delete (name: string, ifMatch?: string): Promise<void> {
-    await this.#at(name).delete({ deleteSnapshots: 'include', ...ifMatch !== undefined && { conditions: { ifMatch } } }).catch(nullIfMissing)
+    await this.#at(name).delete({ deleteSnapshots: 'include', ...this.#limit(), ...ifMatch !== undefined && { conditions: { ifMatch } } }).catch(nullIfMissing)
   }
 
   /** In the order of their names. */
@@ -103,6 +106,11 @@ export class Blobs {
     } catch (error) {
       throwStorageError(error)
     }
+  }
+
+  /** @param bytes that go along */
+  #limit (bytes = 0): { readonly abortSignal: AbortSignal } {
+    return { abortSignal: AbortSignal.timeout(Math.ceil(this.#timeout + bytes / SLOWEST)) }
   }
 
   #at (name: string): BlockBlobClient {
@@ -140,3 +148,5 @@ function nullIfMissing (error: unknown): null {
 }
 
 const STATE = 'fastifytus'
+/** In bytes per ms. */
+const SLOWEST = 100

@@ -37,7 +37,7 @@ async function * readParts (store: Store, parts: readonly string[]): AsyncGenera
   try {
     for (openAhead(); opening.length > 0; openAhead()) {
       yield * await opening[0]!
-      opening.shift()
+      opening.splice(0, 1)
     }
   } catch (error) {
     // A range that is asked for again, of a blob that is gone.

@@ -40,7 +40,7 @@ export function throwStorageError (error: unknown): never {
 function isOutage (error: unknown): boolean {
   const status = getStatus(error)
   const { code = '', name = '' } = getReason(error)
-  if (status === null) return name === 'RestError' || NETWORK.has(code)
+  if (status === null) return name === 'RestError' || name === 'AbortError' || name === 'TimeoutError' || NETWORK.has(code)
   return status === 429 || (status >= 500 && status !== 501)
 }
 

@@ -28,7 +28,7 @@ export type { AzureStorageOptions, BlobOptions } from './options.js'
  */
 export function createAzureStorage (options: AzureStorageOptions): Storage {
   const resolved = resolveAzureOptions(options)
-  const blobs = new Blobs(resolved.container)
+  const blobs = new Blobs(resolved.container, resolved.requestTimeout)
   const names = createNames(resolved.prefix)
   const entries = new Entries(blobs, names, resolved.blobOptions)
   const store: Store = { blobs, names, options: resolved, entries, budget: new MemoryBudget(resolved.memoryBudget) }

@@ -24,6 +24,8 @@ export interface AzureStorageOptions {
   readonly concurrency?: number
   /** How long received bytes of a slow body may stay uncommitted, in ms. Default 60 000. */
   readonly commitInterval?: number
+  /** How long Azure may take for a request, all tries of the SDK included, in ms; 10 s more for each MB that goes along. Default 60 000. */
+  readonly requestTimeout?: number
   /** Headers, metadata and tags of that blob. Default: the content type, if `metadata.filetype` is one. */
   readonly blobOptions?: BlobOptions | ((upload: NewUpload) => BlobOptions)
 }
@@ -35,12 +37,13 @@ export interface ResolvedAzureOptions {
   readonly memoryBudget: number
   readonly concurrency: number
   readonly commitInterval: number
+  readonly requestTimeout: number
   readonly blobOptions: (upload: NewUpload) => BlobOptions
 }
 
 /** @throws TypeError for options that it can't work with */
 export function resolveAzureOptions (options: AzureStorageOptions): ResolvedAzureOptions {
-  const { container, prefix = '', blockSize = 8 * MIB, concurrency = 4, commitInterval = 60_000, blobOptions = guessOptions } = options
+  const { container, prefix = '', blockSize = 8 * MIB, concurrency = 4, commitInterval = 60_000, requestTimeout = 60_000, blobOptions = guessOptions } = options
   const { memoryBudget = Math.max(256 * MIB, 2 * blockSize) } = options
   check('container', "a ContainerClient of '@azure/storage-blob'", typeof container?.getBlockBlobClient === 'function')
   check('prefix', "a string that does not begin with '/'", typeof prefix === 'string' && !prefix.startsWith('/'))
@@ -48,6 +51,7 @@ export function resolveAzureOptions (options: AzureStorageOptions): ResolvedAzur
   check('memoryBudget', 'a number of bytes, at least twice the block size', isWhole(memoryBudget) && memoryBudget >= 2 * blockSize)
   check('concurrency', 'a number from 1 to 100', isWhole(concurrency) && concurrency >= 1 && concurrency <= 100)
   check('commitInterval', 'a number of milliseconds from 1', isWhole(commitInterval) && commitInterval >= 1)
+  check('requestTimeout', 'a number of milliseconds from 1', isWhole(requestTimeout) && requestTimeout >= 1)
   check('blobOptions', 'an object or a function', typeof blobOptions === 'function' || (typeof blobOptions === 'object' && blobOptions !== null))
   return {
     container,
@@ -56,6 +60,7 @@ export function resolveAzureOptions (options: AzureStorageOptions): ResolvedAzur
     memoryBudget,
     concurrency,
     commitInterval,
+    requestTimeout,
     blobOptions: typeof blobOptions === 'function' ? blobOptions : () => blobOptions
   }
 }

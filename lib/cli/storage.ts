@@ -24,8 +24,7 @@ async function openBucket (s3: S3Flags): Promise<Storage> {
 
 async function openContainer ({ container, prefix, connectionString }: AzureFlags): Promise<Storage> {
   const [{ BlobServiceClient }, { createAzureStorage }] = await loadAzure()
-  // Without a time-out, a server that says nothing any more keeps an upload for ever.
-  const service = BlobServiceClient.fromConnectionString(connectionString, { retryOptions: { maxTries: 4, retryDelayInMs: 500, tryTimeoutInMs: 60_000 } })
+  const service = BlobServiceClient.fromConnectionString(connectionString, { retryOptions: { maxTries: 4, retryDelayInMs: 500 } })
   return createAzureStorage({ container: service.getContainerClient(container), prefix })
 }
 

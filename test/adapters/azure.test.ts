@@ -16,7 +16,7 @@ const CONTENT = makeBytes(8 * MIB)
 t.test('options: what can not work is refused by name', async t => {
   const container = { getBlockBlobClient () {} } as unknown as ContainerClient
   for (const [name, value] of Object.entries({
-    container: {}, prefix: '/x', blockSize: 1000, memoryBudget: 15 * MIB, concurrency: 0, commitInterval: 0, blobOptions: 'x'
+    container: {}, prefix: '/x', blockSize: 1000, memoryBudget: 15 * MIB, concurrency: 0, commitInterval: 0, requestTimeout: 0, blobOptions: 'x'
   })) {
     const options = { container, [name]: value } as unknown as AzureStorageOptions
     t.throws(() => createAzureStorage(options), { name: 'TypeError', message: new RegExp(`'${name}'`) })
@@ -71,6 +71,9 @@ t.test('in a container', { skip }, async t => {
       await t.rejects(one.storage.find('a'), StorageUnavailable)
       await t.rejects(one.storage.create(makeUpload()), StorageUnavailable)
     }
+    const hasty = await machines.open({ requestTimeout: 1 })
+    hasty.proxy.intercept = () => ({ when: 'before', what: 'silence' })
+    await t.rejects(hasty.storage.find('a'), StorageUnavailable, 'one that says nothing is not waited for')
     one.proxy.intercept = () => ({ when: 'before', what: 403, code: 'AuthorizationFailure' })
     await t.rejects(one.storage.find('a'), { name: 'Refusal', statusCode: undefined }, 'whose status is not meant for the client')
   })

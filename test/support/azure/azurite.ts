@@ -39,9 +39,10 @@ export async function getAccount (t: Test): Promise<Account> {
   return { ...DEVELOPMENT, endpoint: `http://127.0.0.1:${port}/${DEVELOPMENT.name}` }
 }
 
-/** A container of a name that nobody has. */
+/** A container of a name that nobody has. Requests that fail are tried again, as the SDK does by default, with shorter pauses. */
 export async function createContainer (account: Account): Promise<ContainerClient> {
-  const container = openContainer(account, `fastify-tus-${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}`)
+  const name = `fastify-tus-${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}`
+  const container = openContainer(account, name, { retryOptions: { maxTries: 4, retryDelayInMs: 50 } })
   await container.create()
   return container
 }
