@@ -2,7 +2,7 @@
 //
 //   node scripts/test-nodes.mjs [--quick] [VERSION ...]        default: 20.19.0 22 24 26
 //
-// With --quick, without the tests that kill processes or take minutes: those of the folders e2e and faults, and most of S3.
+// With --quick, without the tests that kill processes or take minutes: those of the folders e2e and faults, and most of S3 and Azure.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
@@ -30,7 +30,7 @@ function test (version) {
 /** The test files of all folders but those that take minutes. */
 function listQuickTests () {
   return readdirSync(join(root, 'test'), { recursive: true })
-    .filter(name => name.endsWith('.test.ts') && !/^(?:e2e|faults|adapters\/s3-)/.test(name))
+    .filter(name => name.endsWith('.test.ts') && !/^(?:e2e|faults|adapters\/(?:s3|azure)-)/.test(name))
     .map(name => join('test', name))
 }
 

@@ -8,8 +8,10 @@ export interface ServeFlags {
   readonly prefix: string
   readonly dir: string
   readonly durability: 'fsync' | 'none'
-  /** `null`: a directory. */
+  /** `null`: a directory, or a container of Azure. */
   readonly s3: S3Flags | null
+  /** `null`: a directory, or a bucket. */
+  readonly azure: AzureFlags | null
   readonly maxSize: number | null
   /** How long incomplete uploads stay after their last byte, in ms; `null` is the default of the plugin. */
   readonly expire: number | null
@@ -51,6 +53,13 @@ export interface S3Flags {
   readonly partSize: number | null
 }
 
+export interface AzureFlags {
+  readonly container: string
+  readonly prefix: string
+  /** What to reach the account with, from the environment as the SDK's documentation has it. */
+  readonly connectionString: string
+}
+
 /** The command line can't be understood; `message` is for the person who typed it. */
 export class UsageError extends Error {}
 
@@ -72,6 +81,7 @@ export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv
     dir: get('dir') ?? './uploads',
     durability: oneOf('durability', get('durability') ?? 'fsync', 'fsync or none', parseDurability),
     s3: readS3(get),
+    azure: readAzure(get, env),
     maxSize: optional('max-size', get('max-size'), 'a size such as 5GB or 8MiB', parseSize),
     expire: optional('expire', get('expire'), 'a duration such as 24h or 30s, above 0', parseExpire),
     cors: get('cors'),
@@ -128,6 +138,18 @@ function readMetrics (get: (name: string) => string | null, has: (name: string) 
   return has('metrics') || port !== null || tusd ? { port, tusd } : null
 }
 
+function readAzure (get: (name: string) => string | null, env: NodeJS.ProcessEnv): AzureFlags | null {
+  const container = get('azure-container')
+  if (container === null) return null
+  for (const other of ['dir', 's3-bucket']) {
+    if (get(other) !== null) throw new UsageError(`--${other} and --azure-container exclude each other`)
+  }
+  const connectionString = env.AZURE_STORAGE_CONNECTION_STRING
+  if (!connectionString) throw new UsageError('--azure-container needs AZURE_STORAGE_CONNECTION_STRING in the environment')
+  const prefix = oneOf('azure-prefix', get('azure-prefix') ?? '', "a prefix that does not start with '/'", text => text.startsWith('/') ? null : text)
+  return { container, prefix, connectionString }
+}
+
 function parsePartSize (text: string): number | null {
   const size = parseSize(text)
   return size !== null && size >= 5 * 1024 ** 2 && size <= 5 * 1024 ** 3 ? size : null
@@ -176,6 +198,8 @@ const OPTIONS = {
   's3-region': text,
   's3-prefix': text,
   's3-part-size': text,
+  'azure-container': text,
+  'azure-prefix': text,
   'max-size': text,
   expire: text,
   cors: text,

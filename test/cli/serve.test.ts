@@ -86,6 +86,16 @@ t.test('flags', async t => {
     }
   })
 
+  t.test('name a container of Azure, whose account is in the environment', async t => {
+    const env = { AZURE_STORAGE_CONNECTION_STRING: 'UseDevelopmentStorage=true' }
+    t.equal(parseServeFlags([], env).azure, null)
+    t.strictSame(parseServeFlags(['--azure-container', 'c', '--azure-prefix', 'p/'], env).azure, { container: 'c', prefix: 'p/', connectionString: 'UseDevelopmentStorage=true' })
+    t.throws(() => parseServeFlags(['--azure-container', 'c'], {}), { message: /AZURE_STORAGE_CONNECTION_STRING/ })
+    for (const wrong of [['--azure-prefix', '/p'], ['--dir', 'd'], ['--s3-bucket', 'b']]) {
+      t.throws(() => parseServeFlags(['--azure-container', 'c', ...wrong], env), { message: new RegExp(wrong[0]!) })
+    }
+  })
+
   t.test('a switch in the environment is off where it says so', async t => {
     for (const off of ['', '0', 'false']) t.equal(parseServeFlags([], { FASTIFY_TUS_NO_DOWNLOAD: off }).download, true, `'${off}'`)
   })

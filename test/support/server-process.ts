@@ -20,7 +20,7 @@ export interface Exit {
 }
 
 export interface ServerOptions {
-  /** Flags of `serve` beside `--port`, `--dir` and `--log-level`; with `--s3-bucket`, there is no `--dir`. */
+  /** Flags of `serve` beside `--port`, `--dir` and `--log-level`; with `--s3-bucket` or `--azure-container`, there is no `--dir`. */
   readonly flags?: readonly string[]
   /** Where the uploads are. Default: a directory of its own. */
   readonly directory?: string
@@ -79,7 +79,7 @@ export class ServerProcess {
 
   /** Starts it (again), and resolves when it has printed its line. */
   async restart (): Promise<void> {
-    const storage = this.#flags.includes('--s3-bucket') ? [] : ['--dir', this.directory]
+    const storage = this.#flags.some(flag => flag === '--s3-bucket' || flag === '--azure-container') ? [] : ['--dir', this.directory]
     const args = ['--port', String(this.port), ...storage, '--log-level', 'error', ...this.#flags]
     const child = spawnCli(['serve', ...args])
     this.#child = child
