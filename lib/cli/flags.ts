@@ -26,6 +26,8 @@ export interface ServeFlags {
   readonly headersTimeout: number
   /** How many connections may be open; `null` is no limit. */
   readonly maxConnections: number | null
+  /** Whether uploads are found under the URLs that tusd gave them on S3, too. */
+  readonly tusdUrls: boolean
   readonly logLevel: string
 }
 
@@ -71,6 +73,7 @@ export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv
     workers: oneOf('workers', get('workers') ?? '1', 'a number from 1 to 1024', parseWorkers),
     headersTimeout: oneOf('headers-timeout', get('headers-timeout') ?? '30s', 'a duration such as 30s, from 1s to 1h', parseHeadersTimeout),
     maxConnections: optional('max-connections', get('max-connections'), 'a whole number from 1', parseCount),
+    tusdUrls: has('tusd-urls'),
     logLevel: oneOf('log-level', get('log-level') ?? 'info', LEVELS.join(', '), level => LEVELS.includes(level) ? level : null)
   }
   if (flags.workers > 1 && flags.locks === 'process') throw new UsageError('--locks process is for one process: leave out --workers')
@@ -167,5 +170,6 @@ const OPTIONS = {
   workers: text,
   'headers-timeout': text,
   'max-connections': text,
-  'log-level': text
+  'log-level': text,
+  'tusd-urls': flag
 } as const
