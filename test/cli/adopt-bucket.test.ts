@@ -165,8 +165,8 @@ t.test('an answer that gets lost while an adopted upload is completed does no ha
   }
 })
 
-/** What @tus/server writes for an upload, with parts of those numbers and sizes, and perhaps bytes behind them. */
-async function forge ({ client, bucket, prefix }: Bucket, id: string, parts: ReadonlyArray<readonly [number, number]>, tail = 0): Promise<void> {
+/** What another server writes for an upload, with parts of those numbers and sizes, and perhaps bytes behind them. Resolves to the last part of its path. */
+async function forge ({ client, bucket, prefix }: Bucket, id: string, parts: ReadonlyArray<readonly [number, number]>, tail = 0, from: Origin = 'tus-server'): Promise<string> {
   const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: prefix + id }))
   let at = 0
   for (const [number, size] of parts) {
@@ -174,9 +174,26 @@ async function forge ({ client, bucket, prefix }: Bucket, id: string, parts: Rea
     at += size
   }
   if (tail > 0) await client.send(new PutObjectCommand({ Bucket: bucket, Key: `${prefix + id}.part`, Body: CONTENT.subarray(at, at + tail) }))
-  const Body = JSON.stringify({ id, size: CONTENT.length, offset: 0, metadata: {}, creation_date: new Date().toISOString(), storage: { type: 's3', path: prefix + id, bucket } })
-  await client.send(new PutObjectCommand({ Bucket: bucket, Key: `${prefix + id}.info`, Body, Metadata: { 'upload-id': UploadId!, 'tus-version': '1.0.0' } }))
+  const path = from === 'tusd' ? `${id}+${UploadId}` : id
+  const record = from === 'tusd'
+    ? { ID: path, Size: CONTENT.length, SizeIsDeferred: false, Offset: 0, MetaData: {}, IsPartial: false, IsFinal: false, PartialUploads: null, Storage: { Bucket: bucket, Key: prefix + id, Type: 's3store' } }
+    : { id, size: CONTENT.length, offset: 0, metadata: {}, creation_date: new Date().toISOString(), storage: { type: 's3', path: prefix + id, bucket } }
+  const Metadata: Record<string, string> = from === 'tusd' ? {} : { 'upload-id': UploadId!, 'tus-version': '1.0.0' }
+  await client.send(new PutObjectCommand({ Bucket: bucket, Key: `${prefix + id}.info`, Body: JSON.stringify(record), Metadata }))
+  return path
 }
+
+t.test('an upload as tusd notes it goes on under its path, with the id of the multipart upload in it', async t => {
+  const place = await makeBucket(t, 'incoming/')
+  const path = await forge(place, 'abc', [[1, 5 * MIB], [2, 6 * MIB]], 1000, 'tusd')
+  t.same(await runAdoption(createAdoption('tusd', place)), { adopted: 1 })
+  process.env.AWS_ACCESS_KEY_ID = place.accessKeyId
+  process.env.AWS_SECRET_ACCESS_KEY = place.secretAccessKey
+  const server = await ServerProcess.start(t, { flags: ['--s3-bucket', place.bucket, '--s3-endpoint', place.endpoint, '--s3-prefix', place.prefix, '--tusd-urls'] })
+  const upload = { content: CONTENT, sent: 0, headers: { 'upload-length': String(CONTENT.length) } }
+  await goOn(t, new URL(server.url).origin, { ...upload, name: 'its path', path: `/files/${path}`, kept: 11 * MIB + 1000 })
+  await goOn(t, new URL(server.url).origin, { ...upload, name: 'encoded', path: `/files/${encodeURIComponent(path)}`, kept: CONTENT.length })
+})
 
 for (const flavour of ['aws', 'ceph'] as const) {
   t.test(`parts behind a hole do not count, and are not in the file (${flavour})`, async t => {

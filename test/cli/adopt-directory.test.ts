@@ -180,6 +180,22 @@ t.test('partial and final uploads of tusd in a directory: both stay what they ar
   t.equal((await download(made.headers.get('location')!)).sha256, sha256(CONTENT))
 })
 
+t.test('a directory that tusd 2.9.2 has left: its uploads go on under their paths', async t => {
+  const directory = join(await makeDirectory(t), 'uploads')
+  await cp('test/fixtures/tusd-directory', directory, { recursive: true })
+  const content = Buffer.from(Array.from({ length: 3000 }, (_, at) => at * at % 251))
+  const run = await adopt(directory, 'tusd', '--write')
+  t.match(run, { code: 0, stdout: 'adopted 4 complete and 2 incomplete uploads, left 0\n' }, run.stderr)
+  const { app, origin, finished } = await serve(t, directory)
+  const whole = { content, headers: { 'upload-length': '3000' } }
+  await goOn(t, origin, { ...whole, name: 'complete', path: '/files/acc34887a3551ac21311687e684584c0', sent: 3000 })
+  await goOn(t, origin, { ...whole, name: 'joined', path: '/files/c5722f2b22d5a46fd8e28131bbf403a6', sent: 3000 })
+  await goOn(t, origin, { ...whole, name: 'interrupted', path: '/files/84b84e2125d3852da125754896b11bd1', sent: 1234 })
+  await goOn(t, origin, { content, headers: {}, name: 'of unknown length', path: '/files/4f1def7ef4d3c3bb56e509c0bd9c42b3', sent: 500 })
+  t.same(finished, ['84b84e2125d3852da125754896b11bd1', '4f1def7ef4d3c3bb56e509c0bd9c42b3'])
+  t.same((await app.tus.find(finished[0]!))?.metadata, { filename: 'Grüße.txt', empty: '' })
+})
+
 t.test('what can not be adopted is left as it is, and the reason is told', async t => {
   const { directory, begun } = await fill(t, 'tus-server')
   const [complete, interrupted, created, empty, deferred] = begun.map(getId) as [string, string, string, string, string]
