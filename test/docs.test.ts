@@ -126,8 +126,41 @@ t.test('docs/errors.md: names every error, with its status, and no other', async
   }
 })
 
+t.test('docs/migrate-from-tus-server.md: the code before runs, and every option of @tus/server is there', async t => {
+  const page = await readFile('docs/migrate-from-tus-server.md', 'utf8')
+  const code = /^```js before\.mjs\n([\s\S]*?)^```$/m.exec(page)![1]!
+  const uploads = await makeDirectory(t)
+  const listening = code.replace('./uploads', uploads).replace(/\.listen\(1080\)/, ".listen(0, '127.0.0.1', function () { console.log('port', this.address().port) })")
+  t.not(listening, code)
+  const server = spawn(process.execPath, ['--input-type=module', '-e', listening], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.teardown(() => stop(server))
+  const lines: string[] = []
+  const port = await new Promise<string>(resolve => createInterface({ input: server.stdout }).on('line', line => {
+    lines.push(line)
+    if (line.startsWith('port ')) resolve(line.slice('port '.length))
+  }))
+  const create = (metadata: string) => fetch(`http://127.0.0.1:${port}/files`, {
+    method: 'POST',
+    headers: { 'tus-resumable': '1.0.0', 'upload-length': '5', 'upload-metadata': metadata, 'content-type': 'application/offset+octet-stream' },
+    body: 'hello'
+  })
+  t.equal((await create('other eA==')).status, 422)
+  t.equal((await create('filename eA==')).status, 201)
+  t.ok(lines.some(line => line.startsWith('a file has arrived')))
+  const types = await readFile('node_modules/@tus/server/dist/types.d.ts', 'utf8')
+  const options = [...types.slice(0, types.indexOf('RouteHandler')).matchAll(/^ {4}(\w+)\??: /gm)].map(([, name]) => name!)
+  t.ok(options.length > 15)
+  for (const option of options) t.ok(page.includes(`\`${option}`), option)
+})
+
+t.test('docs/migrate-from-tusd.md: URLs are rewritten as `serve --tusd-urls` does it', async t => {
+  const page = await readFile('docs/migrate-from-tusd.md', 'utf8')
+  const replace = /rewriteUrl: request => request\.url(\.replace\(.*\)) \}\)$/m.exec(page)![1]!
+  t.ok((await readFile('lib/cli/serve.ts', 'utf8')).includes(replace))
+})
+
 t.test('the docs link to files that are there', async t => {
-  for (const [from, text] of [['README.md', readme] as const, ...await Promise.all(['errors', 'hooks', 'architecture', 'limits', 'testing', 'protocols', 'page'].map(async name => [`docs/${name}.md`, await readFile(`docs/${name}.md`, 'utf8')] as const))]) {
+  for (const [from, text] of [['README.md', readme] as const, ...await Promise.all(['errors', 'hooks', 'architecture', 'limits', 'testing', 'protocols', 'page', 'clients', 'migrate-from-tus-server', 'migrate-from-tusd'].map(async name => [`docs/${name}.md`, await readFile(`docs/${name}.md`, 'utf8')] as const))]) {
     for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
       await t.resolves(readFile(join(from, '..', target!)), `${from}: ${target}`)
     }

@@ -1,5 +1,6 @@
 import { UploadExists } from '../../lib/storage.js'
 import type { NewUpload } from '../../lib/upload.js'
+import { isForeign } from './foreign.js'
 import { getStamp, type Stamp } from './open-upload.js'
 import { serializeRecord, type UploadRecord } from './record.js'
 import type { Store } from './store.js'
@@ -24,7 +25,7 @@ export async function create (store: Store, upload: NewUpload): Promise<void> {
 /** False if what was in the way is an upload; remains make room. */
 async function writeAgain (store: Store, record: UploadRecord): Promise<boolean> {
   const { id } = record.upload
-  if (await store.uploads.load(id) !== null) return false
+  if (await store.uploads.load(id) !== null || await isForeign(store.paths, id)) return false
   await clear(store, id)
   return write(store, record)
 }

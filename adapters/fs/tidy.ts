@@ -1,12 +1,13 @@
 import { opendir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { nullIfMissing, throwStorageError } from './failure.js'
+import { isForeign } from './foreign.js'
 import { getOwnerId } from './paths.js'
 import type { Store } from './store.js'
 
 /**
  * Removes old files that belong to no upload: bytes without a record, half a record, temporary files. One that can't be removed is told at
- * the end, so that it keeps nobody from the others.
+ * the end, so that it keeps nobody from the others. The uploads of another server, which may once have had the directory, stay.
  */
 export async function tidy (store: Store, before: Date): Promise<number> {
   const failures: unknown[] = []
@@ -30,7 +31,7 @@ async function removeIfRemains ({ paths, uploads }: Store, name: string, before:
   const path = join(paths.directory, name)
   if (id === null || !await isOlder(path, before)) return false
   // A temporary file is remains whether its upload lives or not.
-  if (!name.endsWith('.tmp') && await isThere(uploads.find(id))) return false
+  if (!name.endsWith('.tmp') && (await isThere(uploads.find(id)) || await isForeign(paths, id))) return false
   await rm(path, { recursive: true, force: true })
   return true
 }

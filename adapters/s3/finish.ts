@@ -1,6 +1,7 @@
 import type { Condition } from './bucket.js'
 import { getStatus, isConflict, isInvalidPart, isMissing, isUnclear, KeyTaken, UploadLost } from './failures.js'
 import { createName } from './keys.js'
+import { isOwn } from './own.js'
 import { getOffset, type StoredObject, type UploadRecord } from './record.js'
 import type { Entry } from './records.js'
 import { splice } from './splice.js'
@@ -89,7 +90,7 @@ async function join (store: Store, entry: Entry): Promise<void> {
 /** The object of an upload, if it is there and is this upload's. */
 export async function findObject ({ bucket }: Store, record: UploadRecord): Promise<StoredObject | null> {
   const found = await bucket.head(record.key)
-  if (found === null || found.metadata[MARK] !== record.mark || found.size !== getOffset(record)) return null
+  if (found === null || found.size !== getOffset(record) || !isOwn(record, found)) return null
   return { etag: found.etag, size: found.size }
 }
 

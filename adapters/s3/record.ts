@@ -29,6 +29,8 @@ export interface UploadRecord {
   readonly finished: boolean
   readonly processed: boolean
   readonly modifiedAt: Date
+  /** Another server began it, and its objects bear no mark. */
+  readonly adopted?: boolean
 }
 
 export interface Part {

@@ -1,4 +1,5 @@
 import { UploadMissing } from '../../lib/storage.js'
+import { isOwn } from './own.js'
 import type { UploadRecord } from './record.js'
 import { removeWaiting } from './waiting.js'
 import type { Store } from './store.js'
@@ -35,7 +36,7 @@ async function abortAll ({ bucket, keys, options }: Store, record: UploadRecord)
   }
 }
 
-async function listOwnData ({ bucket }: Store, { key, mark }: UploadRecord): Promise<string[]> {
-  const found = await bucket.head(key)
-  return found?.metadata['fastify-tus'] === mark ? [key] : []
+async function listOwnData ({ bucket }: Store, record: UploadRecord): Promise<string[]> {
+  const found = await bucket.head(record.key)
+  return found !== null && isOwn(record, found) ? [record.key] : []
 }

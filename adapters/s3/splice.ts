@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { isInvalidPart, isMissing, UploadLost } from './failures.js'
 import { createName } from './keys.js'
 import { splitRange } from './join.js'
+import { isOwnWithStrays } from './own.js'
 import { mapParallel } from './parallel.js'
 import { getOffset, sum, type Part, type Splice, type UploadRecord } from './record.js'
 import type { Entry } from './records.js'
@@ -89,9 +90,9 @@ function findRanges ({ parts }: UploadRecord, all: readonly Part[]): Splice['ran
   return ranges
 }
 
-async function findMade ({ bucket }: Store, { key, mark, splice }: UploadRecord): Promise<string | null> {
-  const found = await bucket.head(key)
-  return found?.metadata[MARK] === mark && found.size === splice?.size ? found.etag : null
+async function findMade ({ bucket }: Store, record: UploadRecord): Promise<string | null> {
+  const found = await bucket.head(record.key)
+  return found !== null && isOwnWithStrays(record, found) ? found.etag : null
 }
 
 async function copyWithoutStrays (store: Store, entry: Entry): Promise<void> {

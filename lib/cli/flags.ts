@@ -32,6 +32,8 @@ export interface ServeFlags {
   readonly maxConnections: number | null
   /** `null`: none. */
   readonly metrics: MetricsFlags | null
+  /** Whether uploads are found under the URLs that tusd gave them on S3, too. */
+  readonly tusdUrls: boolean
   readonly logLevel: string
 }
 
@@ -94,6 +96,7 @@ export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv
     headersTimeout: oneOf('headers-timeout', get('headers-timeout') ?? '30s', 'a duration such as 30s, from 1s to 1h', parseHeadersTimeout),
     maxConnections: optional('max-connections', get('max-connections'), 'a whole number from 1', parseCount),
     metrics: readMetrics(get, has),
+    tusdUrls: has('tusd-urls'),
     logLevel: oneOf('log-level', get('log-level') ?? 'info', LEVELS.join(', '), level => LEVELS.includes(level) ? level : null)
   }
   if (flags.workers > 1 && flags.locks === 'process') throw new UsageError('--locks process is for one process: leave out --workers')
@@ -214,5 +217,6 @@ const OPTIONS = {
   metrics: flag,
   'metrics-port': text,
   'metrics-tusd': flag,
-  'log-level': text
+  'log-level': text,
+  'tusd-urls': flag
 } as const

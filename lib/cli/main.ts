@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 import cluster from 'node:cluster'
 import { readFileSync } from 'node:fs'
+import { adopt } from './adopt/adopt.js'
+import { parseAdoptFlags } from './adopt/flags.js'
 import { UsageError, parseServeFlags, type ServeFlags } from './flags.js'
 import type { Ready } from './workers.js'
 
@@ -12,12 +14,15 @@ const USAGE = `fastify-tus: resumable uploads over tus
                     [--azure-container NAME] [--azure-prefix PREFIX]
                     [--max-size SIZE] [--expire DURATION] [--cors ORIGIN] [--no-download] [--no-ietf] [--no-page]
                     [--trust-proxy CIDR] [--headers-timeout DURATION] [--max-connections N]
-                    [--workers N] [--locks directory|process] [--log-level LEVEL]
+                    [--workers N] [--locks directory|process] [--log-level LEVEL] [--tusd-urls]
                     [--metrics] [--metrics-port PORT] [--metrics-tusd]
   fastify-tus upload FILE... --to URL [--parallel N] [--chunk-size SIZE] [--metadata KEY=VALUE]... [--header 'NAME: VALUE']... [--retry N]
+  fastify-tus adopt --from tus-server|tusd
+                    --directory DIR | --bucket NAME [--endpoint URL] [--region REGION] [--prefix PREFIX]
+                    [--url-prefix /files] [--claimable] [--no-backup] [--write]
 
 Sizes read 5GB or 8MiB, durations 24h or 30s. Incomplete uploads expire that long after their last byte,
-by default after 24h. With several workers, SIGHUP replaces one after the other. Each flag also reads from the environment: FASTIFY_TUS_PORT, FASTIFY_TUS_MAX_SIZE, …
+by default after 24h. adopt takes over the uploads of another server where they are, and without --write only says which. With several workers, SIGHUP replaces one after the other. Each flag also reads from the environment: FASTIFY_TUS_PORT, FASTIFY_TUS_MAX_SIZE, …
 `
 
 try {
@@ -36,6 +41,9 @@ async function run ([command, ...args]: string[]): Promise<void> {
       return
     case 'upload':
       await send(args)
+      return
+    case 'adopt':
+      await adopt(parseAdoptFlags(args), line => { process.stdout.write(`${line}\n`) })
       return
     case '--help': case '-h': case 'help':
       process.stdout.write(USAGE)

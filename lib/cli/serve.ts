@@ -15,7 +15,8 @@ export async function serve (flags: ServeFlags): Promise<string> {
     trustProxy: flags.trustProxy ?? false,
     ...limitConnections(flags),
     // While it stops, HEAD is answered as ever: tus-js-client takes a 5xx for an upload that is lost, and starts from byte 0.
-    return503OnClosing: false
+    return503OnClosing: false,
+    ...flags.tusdUrls && { rewriteUrl: rewriteTusdUrl }
   })
   app.get('/health', async () => ({ status: 'ok' }))
   if (flags.page) registerPage(app, flags)
@@ -39,6 +40,11 @@ export async function serve (flags: ServeFlags): Promise<string> {
 function getUrl (app: FastifyInstance, { host, prefix }: ServeFlags): string {
   const { port } = app.server.address() as AddressInfo
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}${prefix}`
+}
+
+/** tusd names an upload on S3 by an id, `+`, and the id of the multipart upload; this server by the first alone. */
+function rewriteTusdUrl ({ url = '/' }: { readonly url?: string | undefined }): string {
+  return url.replace(/(?:\+|%2B)[^+/?]*(?=$|\?)/i, '')
 }
 
 /** How often to look for expired uploads, in ms, at least. */

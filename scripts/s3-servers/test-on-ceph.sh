@@ -10,5 +10,5 @@ $ceph install
 trap '$ceph stop' EXIT
 variables=$($ceph start)
 export $variables
-tests=$(ls test/adapters/s3*.test.ts test/e2e/s3*.test.ts test/faults/s3*.test.ts)
+tests=$(ls test/adapters/s3*.test.ts test/e2e/s3*.test.ts test/faults/s3*.test.ts test/cli/adopt-bucket.test.ts)
 npx tap --disable-coverage --timeout 900 $tests
