@@ -106,3 +106,21 @@ t.test('AP-12: a first body that goes beyond the length ends the upload, whateve
   t.match(await receiveAll(client), { status: 413, headers: { 'upload-complete': '?0' } })
   t.equal((await retrieve(t, port, path)).status, 404)
 })
+
+t.test('XX-2: a body that is compressed on its way is refused, because its bytes would be counted as they are not', async t => {
+  const { port } = await startRoutes(t, app => { app.post('/documents', app.tus.resumable(async () => 'fine')) })
+  const path = await begin(t, port, 'hello')
+  const coded = { 'transfer-encoding': 'gzip, chunked' }
+  for (const answer of [await ask(t, port, 'POST', '/files', { 'upload-complete': '?1', ...coded }, 'x'), await append(t, port, path, 5, 'x', '?1', coded), await ask(t, port, 'POST', '/documents', coded, 'x')]) {
+    t.equal(answer.status, 415)
+  }
+  t.match((await retrieve(t, port, path)).headers, { 'upload-offset': '5' })
+})
+
+t.test('version 3 knows no Upload-Length', async t => {
+  const { port } = await startApp(t)
+  const path = await begin(t, port, 'hello', { 'upload-length': '11' })
+  const { headers } = await retrieve(t, port, path, { 'upload-draft-interop-version': '3' })
+  t.match(headers, { 'upload-offset': '5', 'upload-incomplete': '?1' })
+  t.notOk('upload-length' in headers)
+})

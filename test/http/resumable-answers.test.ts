@@ -71,3 +71,15 @@ t.test('a client that leaves in the middle of a long answer closes the stream th
   for (let i = 0; closed.length === 0 && i < 1000; i++) await new Promise(resolve => setTimeout(resolve, 10))
   t.same(closed, ['body'])
 })
+
+t.test('what belongs to one response alone is not kept: cookies, its length, its date', async t => {
+  const { port } = await startRoutes(t, app => {
+    app.post('/documents', app.tus.resumable(async (_request, reply) => reply.header('set-cookie', 'a=b').header('date', 'then').header('x-mine', 'x').send('text')))
+  })
+  const path = await begin(t, port, 'hello', {}, '/documents')
+  t.match((await append(t, port, path, 5, '', '?1')).headers, { 'set-cookie': 'a=b', 'x-mine': 'x', date: 'then' })
+  const { headers, body } = await append(t, port, path, 5, '', '?1')
+  t.match({ headers, body }, { headers: { 'x-mine': 'x', 'content-length': '4' }, body: 'text' })
+  t.notOk('set-cookie' in headers)
+  t.not(headers.date, 'then')
+})
