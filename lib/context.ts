@@ -14,6 +14,8 @@ export interface Context {
   readonly options: ResolvedOptions
   readonly storage: Storage
   readonly locker: Locker
+  /** Whether the locker excludes other processes on the same storage, too, as one that somebody brought does. */
+  readonly excludesEverywhere: boolean
   readonly hooks: Hooks
   readonly admission: Admission
   readonly budget: BodyBudget
@@ -35,6 +37,7 @@ export function createContext (wanted: ResolvedOptions, storage: Storage): Conte
     options,
     storage,
     locker: options.locker ?? storage.locker ?? createMemoryLocker(),
+    excludesEverywhere: (options.locker ?? storage.locker) !== undefined,
     hooks: new Hooks(),
     admission: new Admission(options.maxConcurrentUploads),
     budget: new BodyBudget(),

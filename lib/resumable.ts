@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods, onSendHookHandler, preParsingHookHandler, RouteOptions } from 'fastify'
 import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { closeAfterUnreadBody } from './connection.js'
 import type { Context } from './context.js'
 import { allowProtocols } from './cors.js'
@@ -147,14 +148,24 @@ function answer (handler: Handler, instance: FastifyInstance, call: Call, upload
   request.body = undefined
   return new Promise(resolve => {
     pending.set(reply, { call, upload, keep, headers: { ...reply.getHeaders() }, resolve })
-    run(handler, instance, request, reply).then(() => {
-      // It answers later, or never; and never to a client that has gone, as far as anybody can tell.
-      if (pending.has(reply)) whenClosed(reply, () => { setTimeout(resolve, GRACE) })
+    run(handler, instance, request, reply).then(() => waitForAnswer(reply)).then(() => {
+      // Somebody answered past the hook, or never will.
+      if (pending.delete(reply)) resolve()
     }, error => {
       call.exchange.log.error({ err: error }, 'an answer could not be sent')
       resolve()
     })
   })
+}
+
+/**
+ * Waits for a handler that answers later, also if its client has gone: nobody else may get the upload meanwhile and run it again. One that has not answered
+ * long after its client went is taken for lost.
+ */
+async function waitForAnswer (reply: FastifyReply): Promise<void> {
+  if (!pending.has(reply)) return
+  await new Promise<void>(resolve => whenClosed(reply, resolve))
+  for (const end = Date.now() + PATIENCE; pending.has(reply) && !reply.sent && Date.now() < end;) await sleep(LOOK_AGAIN, undefined, { ref: false })
 }
 
 function whenClosed ({ raw }: FastifyReply, listener: () => void): void {
@@ -164,10 +175,10 @@ function whenClosed ({ raw }: FastifyReply, listener: () => void): void {
 
 async function run (handler: Handler, instance: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   try {
+    const isLater = watchReturn(reply)
     const returned = handler.call(instance, request, reply)
     const result = await returned
-    // As Fastify has it: an async function that returns nothing answers with nothing; any other may answer later.
-    if (pending.has(reply) && !reply.sent && (result !== undefined || isThenable(returned))) reply.send(result)
+    if (pending.has(reply) && !reply.sent && (result !== undefined || (isThenable(returned) && !isLater()))) reply.send(result)
   } catch (error) {
     if (pending.has(reply)) reply.send(error instanceof Error ? error : new Error('The handler failed', { cause: error }))
   }
@@ -175,6 +186,17 @@ async function run (handler: Handler, instance: FastifyInstance, request: Fastif
 
 function isThenable (value: unknown): boolean {
   return value !== null && typeof value === 'object' && 'then' in value
+}
+
+/** Whether a handler has returned `reply`, which says that it answers later: a promise of that looks like one of nothing. */
+function watchReturn (reply: FastifyReply): () => boolean {
+  const { then } = reply
+  let isReturned = false
+  reply.then = (fulfilled, rejected) => {
+    isReturned = true
+    then.call(reply, fulfilled, rejected)
+  }
+  return () => isReturned
 }
 
 /** Keeps what the handler says before it is sent, and adds what the protocol has to say. */
@@ -237,5 +259,6 @@ const SHARED = [
 const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE', 'OPTIONS']
 const BODYLESS = new Set(['GET', 'HEAD', 'TRACE'])
 /** How long a handler whose client has gone may take to answer by a callback, in ms, before another request gets the upload. */
-const GRACE = 1000
+const PATIENCE = 5 * 60_000
+const LOOK_AGAIN = 200
 const RAW = 'application/x-fastify-tus-raw'

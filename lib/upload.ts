@@ -39,6 +39,8 @@ export interface Purpose {
   readonly digests: Readonly<Record<string, string | null>>
   /** What the handler of the target answered, once it has. */
   readonly answer: KeptAnswer | null
+  /** Which process asks the handler, and until when (in ms since 1970) nobody else does; only where locks don't exclude other processes. */
+  readonly answering?: { readonly by: string, readonly until: number } | null | undefined
 }
 
 /** An answer that a client who lost it gets again. */

@@ -2,21 +2,31 @@ import type { Context } from '../context.js'
 import type { KeptAnswer, Upload } from '../upload.js'
 import type { Completion } from './complete.js'
 import type { Exchange } from './exchange.js'
+import { takeTurn } from './turn.js'
 
 /**
  * Lets the application answer for an upload that is complete and was created for one of its own requests, unless it has: what it says is kept before the
  * client gets it, so that one who lost it gets the same again.
  *
  * The caller holds the lock. A process that dies before the answer is kept leaves the upload as unanswered: the next request asks the application again.
+ *
+ * @throws LockTimeout if another process asks the application at this time, and for longer than `lockTimeout`
  */
 export async function answerIfDue (context: Context, completion: Completion, exchange: Exchange): Promise<Completion> {
-  const { upload } = completion
-  if (exchange.answer === null || !isUnanswered(upload)) return completion
+  if (exchange.answer === null || !isUnanswered(completion.upload)) return completion
+  const turn = await takeTurn(context, completion.upload, exchange.log)
+  const { upload } = turn
+  if (!isUnanswered(upload)) return { ...completion, upload }
   let answered: Upload = upload
-  await exchange.answer(upload, async answer => {
-    answered = { ...upload, purpose: { ...upload.purpose!, answer } }
-    await keep(context, upload, answer, exchange)
-  })
+  try {
+    await exchange.answer(upload, async answer => {
+      turn.stop()
+      answered = { ...upload, purpose: { ...upload.purpose!, answer } }
+      await keep(context, upload, answer, exchange)
+    })
+  } finally {
+    if (isUnanswered(answered)) await turn.giveUp()
+  }
   return { ...completion, upload: answered, answered: true }
 }
 
@@ -25,10 +35,10 @@ export function isUnanswered ({ complete, partial, purpose }: Upload): boolean {
   return complete && !partial && purpose !== undefined && purpose.target !== null && purpose.answer === null
 }
 
-/** The client at hand gets its answer, whatever the storage does. */
-async function keep ({ storage }: Context, { id, purpose }: Upload, answer: KeptAnswer, { log }: Exchange): Promise<void> {
+/** The client at hand gets its answer, whatever the storage does. The first that is kept stays. */
+async function keep ({ storage }: Context, { id, purpose: known }: Upload, answer: KeptAnswer, { log }: Exchange): Promise<void> {
   try {
-    await storage.update(id, upload => ({ purpose: { ...upload.purpose ?? purpose!, answer } }))
+    await storage.update(id, ({ purpose = known! }) => purpose.answer === null ? { purpose: { ...purpose, answer, answering: null } } : null)
   } catch (error) {
     log.error({ err: error, id }, 'an answer could not be kept')
   }

@@ -51,7 +51,8 @@ export async function finishIfDue (context: Context, upload: Upload, cause: Caus
   const purpose = await settleDigests(context, upload, cause)
   if (!unmarked.has(key)) await context.hooks.runPost('postFinish', cause.log, cause.request, upload)
   unmarked.add(key)
-  await context.storage.update(upload.id, () => ({ finished: true, ...purpose && { purpose } }))
+  // Another process may have answered for it meanwhile, or be about to.
+  await context.storage.update(upload.id, ({ purpose: present }) => ({ finished: true, ...purpose && { purpose: { ...purpose, ...present, digests: purpose.digests } } }))
   unmarked.delete(key)
   return { upload: { ...changeState(upload, { finished: true }), purpose }, decision: {} }
 }
