@@ -135,6 +135,11 @@ export class Records {
 
   /** Keeps bytes in memory for the next append, as long as there is room. */
   park (entry: Entry, region: Region): void {
+    // Somebody may have looked at the upload in between, and seen an earlier version of it.
+    if (this.#entries.get(entry.id) !== entry) {
+      this.forget(entry.id)
+      this.#put(entry)
+    }
     entry.parked = { region, reclaimable: region.held, touchedAt: 0, reclaim: () => this.#unpark(entry) }
     this.#budget.add(entry.parked)
   }
@@ -194,10 +199,16 @@ export class Records {
     return this.#bucket.put(this.#keys.record(id), stringifyRecord(record), condition, { ContentType: 'application/json' })
   }
 
+  /**
+   * Where somebody else has gone on with the bytes, that is another entry: a writer of this process that works with the old one must not be brought up to
+   * date, or it would write over what it has not seen.
+   */
   #see (id: string, record: UploadRecord, etag: string): Entry {
     const known = this.#entries.get(id)
-    if (!known) return this.#put({ id, record, etag, parked: null })
-    if (!hasSameBytes(known.record, record)) this.#unpark(known)
+    if (!known || !hasSameBytes(known.record, record)) {
+      this.forget(id)
+      return this.#put({ id, record, etag, parked: null })
+    }
     known.record = record
     known.etag = etag
     return known
