@@ -9,8 +9,9 @@ import { needsEnd } from './words.mjs'
 
 /** A client that writes its requests by hand, and treats the server as badly as it can, until the run stops. */
 export async function runRawClient (run, random, name) {
+  const scenarios = SCENARIOS.filter(([, scenario]) => (scenario !== concatenateUploads || !needsEnd()) && (scenario !== competeForUpload || run.servers.directory !== undefined))
   for (let number = 0; !run.stopped; number++) {
-    const scenario = random.weighted(needsEnd() ? WITHOUT_PARTS : SCENARIOS)
+    const scenario = random.weighted(scenarios)
     await scenario(run, random, `${run.seed}/${name}/${number}`)
   }
 }
@@ -61,4 +62,3 @@ const SCENARIOS = [
   [6, concatenateUploads],
   [6, competeForUpload]
 ]
-const WITHOUT_PARTS = SCENARIOS.filter(([, scenario]) => scenario !== concatenateUploads)

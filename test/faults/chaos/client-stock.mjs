@@ -5,6 +5,7 @@ import { Exchange } from './exchange.mjs'
 import { retire } from './finish.mjs'
 import { Journal } from './journal.mjs'
 import { verifyDownload } from './verify.mjs'
+import { getWords, needsEnd } from './words.mjs'
 
 /** tus-js-client as people use it, until the run stops: every upload must succeed, however often its server dies. */
 export async function runStockClient (run, random, name) {
@@ -25,11 +26,12 @@ async function uploadWithStockClient (run, random, seed) {
 }
 
 function chooseOptions (random, { length }) {
-  const way = random.weighted([[6, 'whole'], [2, 'parallel'], [2, 'deferred']])
+  const way = random.weighted(needsEnd() ? [[6, 'whole'], [2, 'deferred']] : [[6, 'whole'], [2, 'parallel'], [2, 'deferred']])
   const size = Math.max(1000, Math.ceil(length / 10), random.size(length))
   // tus-js-client waits for ever where a stream ends at the end of a chunk.
   const chunkSize = length % size === 0 ? size + 1 : size
   return {
+    ...needsEnd() && { protocol: random.pick(['ietf-draft-03', 'ietf-draft-05']) },
     uploadDataDuringCreation: random.chance(0.4),
     ...way === 'whole' && random.chance(0.5) && { chunkSize },
     ...way === 'parallel' && length >= 1000 && { parallelUploads: random.int(2, 4) },
@@ -106,8 +108,13 @@ class Observer {
   #onResponse (request, response) {
     const { journal, exchange } = this.#exchanges.get(request)
     const offset = response.getHeader('Upload-Offset')
-    const headers = { ...offset !== undefined && { 'upload-offset': offset }, location: response.getHeader('Location'), 'upload-length': response.getHeader('Upload-Length') }
-    exchange.settle({ status: response.getStatus(), headers, body: response.getBody() ?? '' })
+    const headers = {
+      ...offset !== undefined && { 'upload-offset': offset },
+      location: response.getHeader('Location'),
+      'upload-length': response.getHeader('Upload-Length'),
+      'upload-complete': response.getHeader('Upload-Complete')
+    }
+    exchange.settle(getWords().read(request.getMethod(), { status: response.getStatus(), headers, body: response.getBody() ?? '' }))
     if (journal === null && response.getStatus() === 201) this.#open(request, headers)
   }
 

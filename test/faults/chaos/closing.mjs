@@ -1,6 +1,5 @@
-import { ageDirectory, findRemains, inspectDirectory, sweepDirectory } from './directory.mjs'
 import { finish } from './finish.mjs'
-import { verifyDownload, verifyFile } from './verify.mjs'
+import { verifyDownload } from './verify.mjs'
 
 /** Drives everything to its end that somebody left, and looks at every upload again; the servers run in peace. */
 export async function finishAll (run, random) {
@@ -10,26 +9,25 @@ export async function finishAll (run, random) {
   const done = [...run.journals.values()].filter(journal => journal.finished && journal.content !== null)
   await eachOf(done, async journal => {
     await verifyDownload(run, random, journal)
-    await verifyFile(run, run.servers.directory, journal)
+    await run.place.verify(run, journal)
     run.figures.count('verified', journal.kind)
   })
 }
 
 /** Ends the servers, lets a sweep clear up, and looks at what is on the disk; resolves to what was there before and after. */
 export async function clearUp (run) {
-  const { directory } = run.servers
+  const { place } = run
   run.expectRefusals()
   const problem = await run.servers.stop()
   if (problem) run.violate(`a server did not end in order: ${problem}`)
-  const before = await inspectDirectory(directory)
-  await ageDirectory(directory)
-  const counts = await sweepDirectory(directory)
-  const after = await inspectDirectory(directory)
+  const before = await place.inspect()
+  const counts = await place.sweep()
+  const after = await place.inspect()
   if (counts.failed > 0) run.violate(`the sweep failed on ${counts.failed} uploads`)
   for (const kind of ['temporary', 'orphans', 'own', 'waiting']) {
     if (after[kind].length > 0) run.violate(`${after[kind].length} files stay after the sweep (${kind}): ${after[kind].slice(0, 10).join(', ')}`)
   }
-  for (const name of findRemains(directory, run.removed)) run.violate(`${name} is still there, of an upload that was removed`)
+  for (const name of await place.findRemains(run.removed)) run.violate(`${name} is still there, of an upload that was removed`)
   await checkKept(run, after)
   return { before: summarize(before), counts, after: summarize(after) }
 }
@@ -41,7 +39,7 @@ async function checkKept (run, { ids }) {
     // Partial uploads expire when their final one has been made.
     if (!journal.finished || journal.partial) continue
     if (!present.has(journal.id)) run.violate('a finished upload is gone', journal)
-    else await verifyFile(run, run.servers.directory, journal)
+    else await run.place.verify(run, journal)
   }
 }
 

@@ -2,6 +2,21 @@ import { existsSync } from 'node:fs'
 import { readdir, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import Fastify from 'fastify'
+import { verifyFile } from './verify.mjs'
+
+/** A directory in which the uploads of a run are, and what is looked at there. */
+export function createDirectoryPlace (directory) {
+  return {
+    flags: ['--dir', directory],
+    verify: (run, journal) => verifyFile(run, directory, journal),
+    inspect: () => inspectDirectory(directory),
+    async sweep () {
+      await ageDirectory(directory)
+      return sweepDirectory(directory)
+    },
+    findRemains: async ids => findRemains(directory, ids)
+  }
+}
 
 /**
  * What is in a directory of uploads beside the two files of each: folders and files of the storage itself (`own`), temporary files, data without a record,
@@ -27,13 +42,13 @@ async function list (path) {
 }
 
 /** Lets everything be as old as if nobody had touched it for days. */
-export async function ageDirectory (directory) {
+async function ageDirectory (directory) {
   const then = new Date(Date.now() - 3 * 86_400_000)
   for (const name of await readdir(directory)) await utimes(join(directory, name), then, then).catch(error => { if (error.code !== 'ENOENT') throw error })
 }
 
 /** One sweep by a server of its own, as it would happen some day by itself; resolves to its counts. */
-export async function sweepDirectory (directory) {
+async function sweepDirectory (directory) {
   const root = new URL('../../../dist/', import.meta.url)
   const { default: tus } = await import(new URL('lib/index.js', root).href)
   const { createFsStorage } = await import(new URL('adapters/fs/index.js', root).href)
@@ -48,7 +63,7 @@ export async function sweepDirectory (directory) {
 }
 
 /** Files of an upload that was removed. */
-export function findRemains (directory, ids) {
+function findRemains (directory, ids) {
   return ids.flatMap(id => [id, `${id}.json`, `${id}.waiting`, `${id}.claim`]).filter(name => existsSync(join(directory, name)))
 }
 

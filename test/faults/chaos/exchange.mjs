@@ -24,7 +24,7 @@ export class Exchange {
   /** Takes in an answer: checks it, and remembers the offset that it acknowledges. Resolves to the answer itself. */
   settle (response, journal = this.#journal) {
     const { figures } = this.#run
-    const wrong = judge(this, response, journal, this.#run.stopping)
+    const wrong = judge(this, response, journal, this.#run.stopping, this.#run.place?.fences)
     const { status, headers } = response
     const offset = headers['upload-offset']
     figures.count('answers', `${this.method} ${status}`)

@@ -8,8 +8,9 @@ export const usage = `Usage: npm run chaos -- [flags]
   --clients N       at once (50); one in eight is tus-js-client
   --kill-every T    how often a random worker is killed: 2s, 500ms (2s)
   --mode M          cluster: serve --workers N. processes: N independent servers on one directory (cluster)
-  --protocol P      tus, or ietf: raw clients alone, in the words of the draft (tus)
+  --protocol P      tus, or ietf: in the words of the draft, tus-js-client in its two versions of it (tus)
   --dir D           where the uploads are; must be empty or missing, and stays (a temporary one)
+  --s3-endpoint U   an S3 server, with the credentials of the environment: the uploads are in a bucket of their own there
   --durability M    fsync or none (fsync)
   --json FILE       writes every figure and violation
 `
@@ -62,6 +63,7 @@ const options = {
   mode: { type: 'string', default: 'cluster' },
   protocol: { type: 'string', default: 'tus' },
   dir: { type: 'string' },
+  's3-endpoint': { type: 'string' },
   durability: { type: 'string', default: 'fsync' },
   json: { type: 'string' },
   help: { type: 'boolean', default: false }

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { runRawClient } from './client-raw.mjs'
 import { runStockClient } from './client-stock.mjs'
 import { clearUp, finishAll } from './closing.mjs'
+import { createDirectoryPlace } from './directory.mjs'
 import { UsageError, parseFlags, usage } from './flags.mjs'
 import { startKiller } from './killer.mjs'
 import { createRandom } from './random.mjs'
@@ -58,17 +59,20 @@ function describeOpen ({ journals }) {
 
 async function perform (run, flags, directory) {
   speak(flags.protocol)
+  const endpoint = flags['s3-endpoint']
+  run.place = endpoint === undefined ? createDirectoryPlace(directory) : await (await import('./bucket.mjs')).createBucketPlace(endpoint)
   run.servers = await startServers({
     mode: flags.mode,
     workers: flags.workers,
-    directory,
+    place: run.place,
+    ...endpoint === undefined && { directory },
     // Nothing expires while it runs.
     flags: ['--expire', '24h', '--durability', flags.durability],
     onDeath: what => run.violate(what)
   })
   const stopKiller = startKiller(run, createRandom(`${flags.seed}/killer`), flags.killEvery)
   const progress = setInterval(() => showProgress(run), 10_000)
-  const clients = Array.from({ length: flags.clients }, (_, number) => startClient(run, number, flags))
+  const clients = Array.from({ length: flags.clients }, (_, number) => startClient(run, number))
   await sleep(flags.minutes * 60_000)
   run.stop()
   await Promise.all(clients)
@@ -80,8 +84,8 @@ async function perform (run, flags, directory) {
   return clearUp(run)
 }
 
-async function startClient (run, number, { protocol }) {
-  const name = number % 8 === 7 && protocol === 'tus' ? `stock ${number}` : `raw ${number}`
+async function startClient (run, number) {
+  const name = number % 8 === 7 ? `stock ${number}` : `raw ${number}`
   const random = createRandom(`${run.seed}/${name}`)
   try {
     await (name.startsWith('stock') ? runStockClient : runRawClient)(run, random, name)

@@ -4,15 +4,16 @@
  * @param exchange what was asked, and what was known when it was: see exchange.mjs
  * @param journal the upload that it was about; `null` for one that is to be created
  * @param stopping whether a server was told to stop lately
+ * @param fences whether a request at one server makes the bytes come to nothing that another one has in hand, instead of waiting for them
  */
-export function judge (exchange, { status, headers, body }, journal, stopping) {
+export function judge (exchange, { status, headers, body }, journal, stopping, fences = false) {
   if (status === 503 && stopping) return []
   if (status >= 500) return [`answers ${status}: ${body.slice(0, 200)}`]
   const offset = headers['upload-offset'] === undefined ? null : Number(headers['upload-offset'])
   return [
     ...journal ? judgeState(exchange, status, journal) : [],
     ...journal && offset !== null ? judgeOffset(exchange, offset, journal) : [],
-    ...JUDGES[exchange.method]?.(exchange, { status, headers, body, offset }, journal) ?? []
+    ...JUDGES[exchange.method]?.({ ...exchange, fences }, { status, headers, body, offset }, journal) ?? []
   ]
 }
 
@@ -45,13 +46,13 @@ const JUDGES = {
     ...status === 200 && length !== null && !deferred && !final && headers['upload-length'] !== String(length) ? [`the length is ${headers['upload-length']} instead of ${length}`] : []
   ],
 
-  PATCH: ({ checksum, offset: asked, end, floor, whole }, { status, offset }) => [
+  PATCH: ({ checksum, offset: asked, end, floor, whole, fences }, { status, offset }) => [
     ...allow(status, 204, 404, 410, 409, 423, ...checksum === 'wrong' ? [460] : []),
     ...status === 204 && checksum === 'wrong' ? ['takes a body with a wrong checksum'] : [],
     ...status === 204 && asked < floor ? [`takes a body at ${asked}, after ${floor} was acknowledged`] : [],
     // A body that was cut short by its client may still have brought the last byte.
     ...status === 204 && whole && offset !== end ? [`204 at ${offset} for a body that ends at ${end}`] : [],
-    ...status === 409 && offset === asked ? [`409 at the very offset that was asked for: ${offset}`] : [],
+    ...status === 409 && offset === asked && !fences ? [`409 at the very offset that was asked for: ${offset}`] : [],
     ...status === 409 && offset === null ? ['409 without Upload-Offset'] : []
   ],
 

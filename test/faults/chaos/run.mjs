@@ -14,6 +14,8 @@ export class Run {
   /** How often each kind of violation was seen, beyond what is kept of them. */
   violationCount = 0
   servers = null
+  /** Where the uploads are: see directory.mjs and bucket.mjs. */
+  place = null
   #stopped = false
   #bytesKept = 0
   #stoppingUntil = 0

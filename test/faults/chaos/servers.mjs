@@ -10,7 +10,7 @@ const CLI = fileURLToPath(new URL('../../../dist/lib/cli/main.js', import.meta.u
 /**
  * Starts `fastify-tus serve` on a directory: as a cluster with `workers` processes on one port, or as so many independent processes.
  *
- * @param options `mode` ('cluster' or 'processes'), `workers`, `directory`, `flags` for each, `nodeFlags`, `onDeath`, called with what is wrong
+ * @param options `mode` ('cluster' or 'processes'), `workers`, `directory` or `place`, `flags` for each, `nodeFlags`, `onDeath`, called with what is wrong
  *   when a process ends that nobody killed
  */
 export async function startServers (options) {
@@ -23,6 +23,7 @@ class Servers {
   /** The end of what they logged. */
   log = ''
   logged = 0
+  /** Where the uploads are, if they are in a directory. */
   directory
   options
   stopping = false
@@ -50,9 +51,9 @@ class Servers {
 
   /** Starts one, and resolves to the process and its port when it is ready. */
   async spawn (port, flags) {
-    const { nodeFlags = [], flags: shared = [] } = this.options
+    const { nodeFlags = [], flags: shared = [], place } = this.options
     const { NODE_OPTIONS, ...env } = process.env
-    const child = spawn(process.execPath, [...nodeFlags, CLI, 'serve', '--port', String(port), '--dir', this.directory, '--log-level', 'error', ...shared, ...flags], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, [...nodeFlags, CLI, 'serve', '--port', String(port), ...place?.flags ?? ['--dir', this.directory], '--log-level', 'error', ...shared, ...flags], { env, stdio: ['ignore', 'pipe', 'pipe'] })
     const end = () => child.kill('SIGKILL')
     process.once('exit', end)
     child.once('exit', () => process.off('exit', end))
