@@ -15,7 +15,8 @@ export async function append (store: Store, id: string, addition: Addition): Pro
   } catch (failure) {
     store.records.forget(id)
     const error = failure instanceof UploadLost ? await giveUp(store, entry).then(() => failure, error => error) : failure
-    if (!(error instanceof Superseded)) throw error
+    // A piece that is gone is a sign of that, too: whoever completed the upload has put it into the object.
+    if (!(error instanceof Superseded || error instanceof UploadMissing)) throw error
     const found = await store.records.load(id)
     throw found === null ? new UploadMissing('The upload was removed', { cause: error }) : new OffsetConflict(getOffset(found.record))
   }

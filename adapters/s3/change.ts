@@ -38,8 +38,8 @@ export async function complete (store: Store, id: string): Promise<void> {
     } catch (failure) {
       store.records.forget(id)
       const error = failure instanceof UploadLost ? await giveUp(store, entry).then(() => failure, error => error) : failure
-      // Another process does the same: it is enough that one of them comes to the end.
-      if (!(error instanceof Superseded) || attempt === MOST_ATTEMPTS) throw error
+      // Another process does the same, and may have cleared away pieces: it is enough that one of them comes to the end.
+      if (!(error instanceof Superseded || error instanceof UploadMissing) || attempt === MOST_ATTEMPTS) throw error
     }
   }
 }

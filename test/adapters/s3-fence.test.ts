@@ -1,6 +1,8 @@
+import { ListObjectsV2Command } from '@aws-sdk/client-s3'
 import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
 import type { Storage } from '../../lib/storage.js'
+import { until } from '../support/http-tus.js'
 import { append, makeBody, readAll, setUp } from '../support/s3/storages.js'
 
 // A writer that was overtaken finds that out, whatever its process learns of the upload meanwhile.
@@ -51,4 +53,21 @@ t.test('a writer whose process looks at the upload while it writes goes on', asy
     const [end] = await Promise.all([append(storage, id, offset, 'x'.repeat(10)), ...Array.from({ length: 4 }, () => storage.find(id))])
     t.equal(end, offset + 10)
   }
+})
+
+// The pieces that it would have put together are gone by then, which used to look as if somebody had removed the upload.
+t.test('a writer whose upload was completed by another one is told where it ends, and not that it is gone', async t => {
+  const machines = await setUp(t)
+  const [slow, fast] = [(await machines.open()).storage, (await machines.open()).storage]
+  const id = await createUpload(fast)
+  await append(fast, id, 0, 'begin')
+  const { end, appended } = appendSlowly(slow, id, 5, 'X'.repeat(95))
+  t.equal(await append(fast, id, 5, 'x'.repeat(95)), 100)
+  await until('the pieces are gone', async () => {
+    const { Contents = [] } = await machines.client.send(new ListObjectsV2Command({ Bucket: machines.bucket }))
+    return !Contents.some(({ Key }) => Key!.endsWith('.pending'))
+  })
+  end()
+  t.match(await appended, { error: { name: 'OffsetConflict', offset: 100 } })
+  t.equal(String(await readAll(slow, id)), `begin${'x'.repeat(95)}`)
 })
