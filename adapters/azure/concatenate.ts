@@ -25,7 +25,7 @@ function toBody (chunks: AsyncGenerator<Uint8Array>): UploadBody {
 
 /** A few are opened ahead: many parts are small. */
 async function * readParts (store: Store, parts: readonly string[]): AsyncGenerator<Uint8Array> {
-  const opening: Array<ReturnType<typeof open>> = []
+  let opening: Array<ReturnType<typeof open>> = []
   let next = 0
   const openAhead = () => {
     while (next < parts.length && opening.length < READERS) {
@@ -37,7 +37,7 @@ async function * readParts (store: Store, parts: readonly string[]): AsyncGenera
   try {
     for (openAhead(); opening.length > 0; openAhead()) {
       yield * await opening[0]!
-      opening.splice(0, 1)
+      opening = opening.slice(1)
     }
   } catch (error) {
     // A range that is asked for again, of a blob that is gone.
