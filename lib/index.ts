@@ -19,6 +19,7 @@ export type { SweepCounts } from './operations/sweep.js'
 export type { AccessAction, CreateDecision, FinishDecision, HookName, LifecycleHooks } from './hooks.js'
 export { LockTimeout, createMemoryLocker, type Locker, type MemoryLockerOptions, type Wanted } from './locker.js'
 export type { MinRate } from './min-rate.js'
+export type { OpenApiOptions } from './openapi/document.js'
 export type { RouteOptions, TusOptions } from './options.js'
 export {
   LengthConflict, OffsetConflict, StorageFull, StorageUnavailable, UploadExists, UploadMissing,

@@ -43,6 +43,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   location: FUNCTION,
   relativeLocation: BOOLEAN,
   cors: ['false or an object of options for @fastify/cors', value => value === false || isObject(value)],
+  openapi: ['false, or an object of tags, a list of strings, and security, a list of objects', value => value === false || isOpenApi(value)],
   routeOptions: ['an object of route options of Fastify', isObject],
   // Fastify's own options of register()
   logLevel: ANYTHING,
@@ -76,6 +77,11 @@ function isMinRate (value: unknown): boolean {
 
 function isConcurrencyLimit (value: unknown): boolean {
   return hasExactly(value, ['max', 'key']) && isCount(value.max) && typeof value.key === 'function'
+}
+
+function isOpenApi (value: unknown): boolean {
+  return isObject(value) && Object.entries(value as object).every(([name, list]) => list === undefined ||
+    (Array.isArray(list) && ((name === 'tags' && list.every(tag => typeof tag === 'string')) || (name === 'security' && list.every(isObject)))))
 }
 
 function isCount (value: unknown): boolean {

@@ -7,6 +7,7 @@ import type { Expiration } from './expiration.js'
 import { EXTENSIONS, type Extension } from './extensions.js'
 import type { Locker } from './locker.js'
 import type { MinRate } from './min-rate.js'
+import type { OpenApiOptions } from './openapi/document.js'
 import { checkOption, isWhole } from './option-checks.js'
 import { PROTOCOLS, type Enabled, type ProtocolName } from './protocols/names.js'
 import { createRandomId } from './random-id.js'
@@ -70,6 +71,8 @@ export interface TusOptions {
   relativeLocation?: boolean
   /** Options of `@fastify/cors` for the tus routes; the tus headers are allowed and exposed. Default `false`: none. */
   cors?: false | FastifyCorsOptions
+  /** How the routes appear in the OpenAPI document of @fastify/swagger, where the application has it; `false`: not at all. Default `{}`. */
+  openapi?: false | OpenApiOptions
   /** Options of Fastify for each of the tus routes. */
   routeOptions?: RouteOptions
 }
@@ -105,6 +108,7 @@ export interface ResolvedOptions {
   readonly location: TusOptions['location'] | null
   readonly relativeLocation: boolean
   readonly cors: false | FastifyCorsOptions
+  readonly openapi: false | OpenApiOptions
   readonly routeOptions: RouteOptions
 }
 
@@ -141,6 +145,7 @@ export function resolveOptions (options: TusOptions): ResolvedOptions {
     location: options.location ?? null,
     relativeLocation: options.relativeLocation ?? false,
     cors: options.cors ?? false,
+    openapi: options.openapi ?? {},
     routeOptions: options.routeOptions ?? {}
   }
 }
