@@ -86,9 +86,9 @@ t.test('README: the options are those of the code', async t => {
   t.same([...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name!).sort(), declared.sort())
 })
 
-t.test('docs/hooks.md: every example is a file of example/, which test/example.test.ts runs', async t => {
+t.test('docs/hooks.md: every example is a file of example/, which test/examples/hooks.test.ts runs', async t => {
   const page = await readFile('docs/hooks.md', 'utf8')
-  const tests = await readFile('test/example.test.ts', 'utf8')
+  const tests = await readFile('test/examples/hooks.test.ts', 'utf8')
   const quoted = [...page.matchAll(/^```(\w+) ?(\S*)\n([\s\S]*?)^```$/gm)].filter(([, language]) => language !== 'text')
   t.same(quoted.map(([, , name]) => name), ['authorise', 'quota', 'scan', 'move', 'webhook'].map(name => `example/${name}.mjs`))
   for (const [, , name, code] of quoted) t.equal(code, await readFile(name!, 'utf8'), name!)
