@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { access, cp, mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
@@ -126,12 +126,17 @@ t.test('docs/errors.md: names every error, with its status, and no other', async
   }
 })
 
-t.test('the docs link to files that are there', async t => {
-  for (const [from, text] of [['README.md', readme] as const, ...await Promise.all(['errors', 'hooks', 'architecture', 'limits', 'testing', 'protocols', 'page'].map(async name => [`docs/${name}.md`, await readFile(`docs/${name}.md`, 'utf8')] as const))]) {
-    for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
-      await t.resolves(readFile(join(from, '..', target!)), `${from}: ${target}`)
+t.test('the docs link to what is there, and the map to every page', async t => {
+  const pages = (await readdir('docs', { recursive: true })).filter(name => name.endsWith('.md'))
+  for (const from of ['README.md', ...pages.map(name => join('docs', name))]) {
+    const missing: string[] = []
+    for (const [, target] of (await readFile(from, 'utf8')).matchAll(/\]\((?![a-z]+:)([^)#\s]+)[^)]*\)/g)) {
+      await access(join(from, '..', target!)).catch(() => missing.push(target!))
     }
+    t.same(missing, [], from)
   }
+  const map = await readFile('docs/README.md', 'utf8')
+  for (const page of pages.filter(name => name !== 'README.md' && !name.startsWith('api'))) t.ok(map.includes(`(${page})`), page)
 })
 
 function findBlock (name: string): string {
