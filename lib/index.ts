@@ -23,6 +23,7 @@ export type { AccessAction, CreateDecision, FinishDecision, HookName, LifecycleH
 export { LockTimeout, createMemoryLocker, type Locker, type MemoryLockerOptions, type Wanted } from './locker.js'
 export type { MetricsOptions, MetricsRegister } from './metrics/options.js'
 export type { MinRate } from './min-rate.js'
+export type { OpenApiOptions } from './openapi/document.js'
 export type { RouteOptions, TusOptions } from './options.js'
 export {
   LengthConflict, OffsetConflict, StorageFull, StorageUnavailable, UploadExists, UploadMissing,

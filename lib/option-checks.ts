@@ -44,6 +44,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   relativeLocation: BOOLEAN,
   cors: ['false or an object of options for @fastify/cors', value => value === false || isObject(value)],
   metrics: ['{ register, tusd }: a Registry of prom-client, and true or false', isMetrics],
+  openapi: ['false, or an object of tags, a list of strings, and security, a list of objects', value => value === false || isOpenApi(value)],
   routeOptions: ['an object of route options of Fastify', isObject],
   // Fastify's own options of register()
   logLevel: ANYTHING,
@@ -83,6 +84,11 @@ function isMetrics (value: unknown): boolean {
   if (!isObject(value)) return false
   const { register, tusd = false, ...rest } = value as Record<string, unknown>
   return hasMethods(register, ['registerMetric', 'metrics']) && typeof tusd === 'boolean' && Object.keys(rest).length === 0
+}
+
+function isOpenApi (value: unknown): boolean {
+  return isObject(value) && Object.entries(value as object).every(([name, list]) => list === undefined ||
+    (Array.isArray(list) && ((name === 'tags' && list.every(tag => typeof tag === 'string')) || (name === 'security' && list.every(isObject)))))
 }
 
 function isCount (value: unknown): boolean {

@@ -8,6 +8,7 @@ import { EXTENSIONS, type Extension } from './extensions.js'
 import type { Locker } from './locker.js'
 import type { MetricsOptions } from './metrics/options.js'
 import type { MinRate } from './min-rate.js'
+import type { OpenApiOptions } from './openapi/document.js'
 import { checkOption, isWhole } from './option-checks.js'
 import { PROTOCOLS, type Enabled, type ProtocolName } from './protocols/names.js'
 import { createRandomId } from './random-id.js'
@@ -73,6 +74,8 @@ export interface TusOptions {
   cors?: false | FastifyCorsOptions
   /** Keeps metrics in a register of `prom-client`, which must be installed then. Default: none. */
   metrics?: MetricsOptions
+  /** How the routes appear in the OpenAPI document of @fastify/swagger, where the application has it; `false`: not at all. Default `{}`. */
+  openapi?: false | OpenApiOptions
   /** Options of Fastify for each of the tus routes. */
   routeOptions?: RouteOptions
 }
@@ -109,6 +112,7 @@ export interface ResolvedOptions {
   readonly relativeLocation: boolean
   readonly cors: false | FastifyCorsOptions
   readonly metrics: MetricsOptions | null
+  readonly openapi: false | OpenApiOptions
   readonly routeOptions: RouteOptions
 }
 
@@ -146,6 +150,7 @@ export function resolveOptions (options: TusOptions): ResolvedOptions {
     relativeLocation: options.relativeLocation ?? false,
     cors: options.cors ?? false,
     metrics: options.metrics ?? null,
+    openapi: options.openapi ?? {},
     routeOptions: options.routeOptions ?? {}
   }
 }

@@ -4,6 +4,7 @@ import { allowProtocols } from './cors.js'
 import { TUS_ERR_ROUTE_INVALID } from './errors.js'
 import { answer, sendAnswer, type Handler } from './handler-answer.js'
 import { getTargetIdOf, getTargetLocation } from './location.js'
+import { createDescription, type OwnLabels, type Resource } from './openapi/document.js'
 import type { ResolvedOptions } from './options.js'
 import { selectForTarget, selectProtocol } from './protocols/select.js'
 import { describe, getResourceVerbs, handle, post, type Site, type Verbs } from './routes.js'
@@ -32,12 +33,14 @@ export function createResumable (app: FastifyInstance, context: Context): MakeRe
 
 interface TargetSite {
   readonly name: string
+  /** The `config` of the route for its uploads and of the one for OPTIONS, beside what the application has there. */
+  readonly document: (resource: Resource) => object
   readonly forTarget: (request: FastifyRequest) => Site
   readonly forUpload: (request: FastifyRequest) => Site
 }
 
 /** Which uploads belong to which requests: those of the same route with the same parameters. */
-function createSite (context: Context, { method, url, constraints, bodyLimit }: RouteOptions, handler: Handler, instance: FastifyInstance): TargetSite {
+function createSite (context: Context, { method, url, config, schema, constraints, bodyLimit }: RouteOptions, handler: Handler, instance: FastifyInstance): TargetSite {
   const options = limitSize(context.options, bodyLimit ?? Infinity)
   const name = String([method].flat()[0])
   if (url.includes('*')) throw TUS_ERR_ROUTE_INVALID({ expected: 'without a wildcard' })
@@ -51,6 +54,7 @@ function createSite (context: Context, { method, url, constraints, bodyLimit }: 
   })
   return {
     name,
+    document: resource => ({ ...config, ...createDescription(context, resource, schema as OwnLabels | undefined) }),
     forTarget: request => create(request, message => selectForTarget(message, options.protocols)),
     forUpload: request => create(request, message => selectProtocol(message, options.protocols))
   }
@@ -73,7 +77,7 @@ function getFolder (name: string): string {
   return `/~${name.toLowerCase()}`
 }
 
-function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: string }, { name, forTarget, forUpload }: TargetSite): void {
+function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: string }, { name, document, forTarget, forUpload }: TargetSite): void {
   const { constraints, routePath } = route
   // The body is a stream: there is nothing to validate.
   const { body: _body, ...first } = route.schema ?? {}
@@ -90,6 +94,7 @@ function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: 
   const shared = { ...given, onSend: route.onSend!, exposeHeadRoute: false }
   instance.route({
     ...shared,
+    config: document('target-upload'),
     // What the first request had to say in its headers is not said again.
     schema,
     preParsing: [takeId, ...[route.preParsing!].flat()],
@@ -101,7 +106,7 @@ function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: 
     }
   })
   if (instance.hasRoute({ method: 'OPTIONS', url: `${instance.prefix}${routePath}`, ...constraints && { constraints } })) return
-  instance.route({ ...shared, preParsing: route.preParsing!, method: 'OPTIONS', url: routePath, handler: (request, reply) => handle(forTarget(request), DESCRIPTION, request, reply) })
+  instance.route({ ...shared, config: document('target'), preParsing: route.preParsing!, method: 'OPTIONS', url: routePath, handler: (request, reply) => handle(forTarget(request), DESCRIPTION, request, reply) })
 }
 
 /**

@@ -18,6 +18,7 @@ import { asAnswerable } from './operations/failure.js'
 import { checkAccess, find } from './operations/find.js'
 import { inspect } from './operations/inspect.js'
 import { terminate } from './operations/terminate.js'
+import { createDescription, type Resource } from './openapi/document.js'
 import { noteProblem, replaceBody } from './problem.js'
 import type { Answer, Described, Message, Offer, Protocol } from './protocols/protocol.js'
 import { encodeOffers, recognize, selectProtocol, selectRetrieval } from './protocols/select.js'
@@ -70,9 +71,11 @@ export function registerRoutes (scope: FastifyInstance, context: Context): void 
   const collection = getCollectionVerbs(context)
   const resource = getResourceVerbs(context)
   const site = createSite(context)
-  const shared = { ...context.options.routeOptions, method: scope.supportedMethods, exposeHeadRoute: false }
-  scope.route({ ...shared, url: '/', handler: (request, reply) => handle(site, collection, request, reply) })
-  scope.route({ ...shared, url: '/*', handler: (request, reply) => handle(site, resource, request, reply) })
+  const { routeOptions } = context.options
+  const document = (resource: Resource) => ({ config: { ...createDescription(context, resource), ...routeOptions.config } })
+  const shared = { ...routeOptions, method: scope.supportedMethods, exposeHeadRoute: false }
+  scope.route({ ...shared, ...document('collection'), url: '/', handler: (request, reply) => handle(site, collection, request, reply) })
+  scope.route({ ...shared, ...document('upload'), url: '/*', handler: (request, reply) => handle(site, resource, request, reply) })
 }
 
 function createSite (context: Context): Site {

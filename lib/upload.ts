@@ -3,7 +3,7 @@ export type Metadata = Readonly<Record<string, string>>
 
 /** What is known of an upload before any byte of it was received. */
 export interface NewUpload {
-  /** Unguessable name, unique in its storage: see {@link isValidId}. */
+  /** Unguessable name, unique in its storage: 1 to 128 of `A–Z a–z 0–9 . _ -`. */
   readonly id: string
   /** Declared total, in bytes, up to 2^53 − 1; `null` until the client knows it. */
   readonly length: number | null

@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { access, cp, mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
@@ -86,9 +86,9 @@ t.test('README: the options are those of the code', async t => {
   t.same([...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name!).sort(), declared.sort())
 })
 
-t.test('docs/hooks.md: every example is a file of example/, which test/example.test.ts runs', async t => {
+t.test('docs/hooks.md: every example is a file of example/, which test/examples/hooks.test.ts runs', async t => {
   const page = await readFile('docs/hooks.md', 'utf8')
-  const tests = await readFile('test/example.test.ts', 'utf8')
+  const tests = await readFile('test/examples/hooks.test.ts', 'utf8')
   const quoted = [...page.matchAll(/^```(\w+) ?(\S*)\n([\s\S]*?)^```$/gm)].filter(([, language]) => language !== 'text')
   t.same(quoted.map(([, , name]) => name), ['authorise', 'quota', 'scan', 'move', 'webhook'].map(name => `example/${name}.mjs`))
   for (const [, , name, code] of quoted) t.equal(code, await readFile(name!, 'utf8'), name!)
@@ -159,12 +159,17 @@ t.test('docs/migrate-from-tusd.md: URLs are rewritten as `serve --tusd-urls` doe
   t.ok((await readFile('lib/cli/serve.ts', 'utf8')).includes(replace))
 })
 
-t.test('the docs link to files that are there', async t => {
-  for (const [from, text] of [['README.md', readme] as const, ...await Promise.all(['errors', 'hooks', 'architecture', 'limits', 'testing', 'protocols', 'page', 'clients', 'migrate-from-tus-server', 'migrate-from-tusd'].map(async name => [`docs/${name}.md`, await readFile(`docs/${name}.md`, 'utf8')] as const))]) {
-    for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
-      await t.resolves(readFile(join(from, '..', target!)), `${from}: ${target}`)
+t.test('the docs link to what is there, and the map to every page', async t => {
+  const pages = (await readdir('docs', { recursive: true })).filter(name => name.endsWith('.md'))
+  for (const from of ['README.md', ...pages.map(name => join('docs', name))]) {
+    const missing: string[] = []
+    for (const [, target] of (await readFile(from, 'utf8')).matchAll(/\]\((?![a-z]+:)([^)#\s]+)[^)]*\)/g)) {
+      await access(join(from, '..', target!)).catch(() => missing.push(target!))
     }
+    t.same(missing, [], from)
   }
+  const map = await readFile('docs/README.md', 'utf8')
+  for (const page of pages.filter(name => name !== 'README.md' && !name.startsWith('api'))) t.ok(map.includes(`(${page})`), page)
 })
 
 function findBlock (name: string): string {

@@ -1,13 +1,18 @@
-import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
-import { promisify } from 'node:util'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
-
-const run = promisify(execFile)
+import { makeDirectory } from '../support/app.js'
+import { compile } from '../support/typescript.js'
 
 t.test('what users write compiles, and their mistakes do not', async t => {
-  const { stdout } = await run(process.execPath, ['node_modules/@typescript/native/bin/tsc', '--noEmit', '-p', 'test/types']).catch(error => error)
-  t.equal(stdout, '')
+  t.equal(await compile('test/types'), '')
+})
+
+t.test('the compiler was asked: it finds a mistake', async t => {
+  const directory = await makeDirectory(t)
+  await writeFile(join(directory, 'tsconfig.json'), '{ "compilerOptions": { "strict": true, "types": [] } }')
+  await writeFile(join(directory, 'mistake.ts'), "export const length: number = '5'\n")
+  t.match(await compile(directory), /TS2322/)
 })
 
 t.test('every hook is tried, rightly or wrongly', async t => {

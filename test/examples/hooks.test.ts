@@ -3,16 +3,16 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import { createHmac } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile, readdir, stat } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { createServer as createHttpServer } from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
-import { createFsStorage } from '../adapters/fs/index.js'
-import fastifyTus from '../lib/index.js'
-import { listNames, makeDirectory } from './support/app.js'
-import { BYTES, TUS, encodeMetadata, until } from './support/http-tus.js'
-import { spawnNode, waitForLine } from './support/server-process.js'
+import { createFsStorage } from '../../adapters/fs/index.js'
+import fastifyTus from '../../lib/index.js'
+import { listNames, makeDirectory } from '../support/app.js'
+import { loadExample as load, startExample } from '../support/example.js'
+import { BYTES, TUS, encodeMetadata, until } from '../support/http-tus.js'
 
 const SECRET = 'a secret of at least thirty-two characters'
 
@@ -21,11 +21,6 @@ function sign (sub: string): { authorization: string } {
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
   const content = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ sub })}`
   return { authorization: `Bearer ${content}.${createHmac('sha256', SECRET).update(content).digest('base64url')}` }
-}
-
-/** The examples are JavaScript, as users will write them. */
-function load (name: string) {
-  return import(new URL(`../example/${name}.mjs`, import.meta.url).href)
 }
 
 async function makeApp (t: Test, prepare: (app: FastifyInstance, directory: string) => void | Promise<void>): Promise<{ app: FastifyInstance, directory: string }> {
@@ -45,7 +40,7 @@ function send (app: FastifyInstance, content: string, headers: Record<string, st
 
 t.test('example/app.mjs: two users, each with uploads, a quota and a folder of their own', async t => {
   const [uploads, folder] = [await makeDirectory(t), await makeDirectory(t)]
-  const server = await startExample(t, { UPLOADS: uploads, FOLDER: folder, QUOTA: '1000' })
+  const server = await startExample(t, 'app', { UPLOADS: uploads, FOLDER: folder, QUOTA: '1000', JWT_SECRET: SECRET })
   const [ann, bob] = [sign('ann'), sign('bob')]
   const create = (user: object, length: number, filename = 'a.txt') => fetch(server.url, {
     method: 'POST',
@@ -96,7 +91,7 @@ t.test('example/app.mjs: two users, each with uploads, a quota and a folder of t
 
   await t.test('after a restart, the quota is what the uploads say, and the server stops in order', async t => {
     t.same(await server.stop(), [0, null])
-    const again = await startExample(t, { UPLOADS: uploads, FOLDER: folder, QUOTA: '1000' })
+    const again = await startExample(t, 'app', { UPLOADS: uploads, FOLDER: folder, QUOTA: '1000', JWT_SECRET: SECRET })
     const created = await fetch(again.url, { method: 'POST', headers: { ...TUS, ...ann, 'upload-length': '1' } })
     t.equal(created.status, 413)
     t.same(await again.stop(), [0, null])
@@ -162,31 +157,6 @@ t.test('example/webhook.mjs: is told of each file until it understands', async t
   stop.abort()
   await notifying
 })
-
-async function startExample (t: Test, env: Record<string, string>) {
-  const child = spawnNode(['example/app.mjs'], { env: { ...env, JWT_SECRET: SECRET, PORT: String(await findPort()) } })
-  t.teardown(() => { child.kill('SIGKILL') })
-  let log = ''
-  child.stderr!.on('data', data => { log += data })
-  const line = await waitForLine(child, /listening at http:\/\/127/, () => log)
-  child.stdout!.resume()
-  return {
-    url: `${/http:\/\/127[^"]+/.exec(line)![0]}/files`,
-    stop () {
-      const exited = once(child, 'exit')
-      child.kill('SIGTERM')
-      return exited
-    }
-  }
-}
-
-async function findPort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
-}
 
 t.test('example/documents.mjs: a document is saved once it is there, however it came', async t => {
   const { acceptDocuments } = await load('documents')

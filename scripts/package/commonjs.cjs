@@ -1,0 +1,15 @@
+const Fastify = require('fastify')
+const tus = require('fastify-tus')
+const { createFsStorage } = require('fastify-tus/fs')
+const { test } = require('node:test')
+const { upload } = require('./upload.mjs')
+
+test('the plugin takes a file', async () => {
+  const esm = await import('fastify-tus')
+  if (typeof tus !== 'function' || esm.default !== tus || tus.TusError !== esm.TusError) throw new Error('there are two of them')
+  const app = Fastify()
+  app.register(tus, { storage: createFsStorage({ directory: './uploads' }) })
+  await app.listen({ port: 0 })
+  await upload(`http://127.0.0.1:${app.server.address().port}/files`)
+  await app.close()
+})
