@@ -155,7 +155,7 @@ t.test('docs/migrate-from-tus-server.md: the code before runs, and every option 
 
 t.test('docs/migrate-from-tusd.md: URLs are rewritten as `serve --tusd-urls` does it', async t => {
   const page = await readFile('docs/migrate-from-tusd.md', 'utf8')
-  const replace = /rewriteUrl: request => request\.url(\.replace\(.*\)) \}\)$/m.exec(page)![1]!
+  const replace = /rewriteUrl: \(\{ url = '\/' \}\) => url(\.replace\(.*\)) \}\)$/m.exec(page)![1]!
   t.ok((await readFile('lib/cli/serve.ts', 'utf8')).includes(replace))
 })
 
