@@ -4,9 +4,9 @@ import { once } from 'node:events'
 import { json } from 'node:stream/consumers'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
-import { createFsStorage } from '../adapters/fs/index.js'
-import { makeDirectory } from './support/app.js'
-import { createComplete, createUpload, encodeMetadata, head, patch, post, terminate } from './support/http-tus.js'
+import { createFsStorage } from '../../adapters/fs/index.js'
+import { makeDirectory } from '../support/app.js'
+import { createComplete, createUpload, encodeMetadata, head, patch, post, terminate } from '../support/http-tus.js'
 
 // example/tusd-hooks.mjs, with an endpoint as people have written it for tusd.
 
@@ -30,7 +30,7 @@ async function setUp (t: Test, answers: Record<string, object> = {}) {
     server.close()
   })
   const app = await makeBuiltApp(t)
-  const { addTusdHooks } = await import(new URL('../example/tusd-hooks.mjs', import.meta.url).href)
+  const { addTusdHooks } = await import(new URL('../../example/tusd-hooks.mjs', import.meta.url).href)
   addTusdHooks(app, `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, ['Authorization'])
   return { app, heard }
 }
