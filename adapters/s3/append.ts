@@ -1,6 +1,6 @@
 import { OffsetConflict, UploadMissing, type Addition } from '../../lib/storage.js'
 import { Appender } from './appender.js'
-import { Superseded, UploadLost } from './failures.js'
+import { isOvertaken, UploadLost } from './failures.js'
 import { getOffset } from './record.js'
 import { giveUp } from './lost.js'
 import { recover } from './recover.js'
@@ -16,7 +16,7 @@ export async function append (store: Store, id: string, addition: Addition): Pro
     store.records.forget(id)
     const error = failure instanceof UploadLost ? await giveUp(store, entry).then(() => failure, error => error) : failure
     // A piece that is gone is a sign of that, too: whoever completed the upload has put it into the object.
-    if (!(error instanceof Superseded || error instanceof UploadMissing)) throw error
+    if (!isOvertaken(error)) throw error
     const found = await store.records.load(id)
     throw found === null ? new UploadMissing('The upload was removed', { cause: error }) : new OffsetConflict(getOffset(found.record))
   }

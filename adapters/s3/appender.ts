@@ -1,6 +1,6 @@
-import { UploadMissing, type Addition } from '../../lib/storage.js'
+import type { Addition } from '../../lib/storage.js'
 import type { Holder } from './budget.js'
-import { Superseded } from './failures.js'
+import { isOvertaken } from './failures.js'
 import { assemble, putWhole } from './finish.js'
 import { getOffset, getPartsEnd, isSealed, type Piece } from './record.js'
 import type { Change, Entry } from './records.js'
@@ -23,6 +23,7 @@ export class Appender implements Holder {
   #cutting = 0
   #touchedAt = Date.now()
   #failedBody = false
+  #ended = false
   #failedReclaim: { readonly error: unknown } | null = null
 
   constructor (store: Store, entry: Entry, addition: Addition) {
@@ -39,12 +40,17 @@ export class Appender implements Holder {
     budget.add(this)
     try {
       await this.#receive()
-      await this.#alone(() => this.#end())
+      await this.#alone(async () => {
+        await this.#end()
+        this.#ended = true
+      })
     } catch (error) {
       const reason = await this.#alone(() => this.#fail()).then(() => null, reason => reason)
       this.#region.clear()
       // What S3 says to a writer that was overtaken is of no interest.
-      throw reason instanceof Superseded || reason instanceof UploadMissing ? reason : error
+      const told = isOvertaken(reason) ? reason : error
+      if (isOvertaken(told)) await this.#sender?.discard()
+      throw told
     } finally {
       budget.remove(this)
     }
@@ -63,6 +69,8 @@ export class Appender implements Holder {
   /** Puts what is in memory into S3 as a piece, while the body waits for its client. */
   async reclaim (): Promise<void> {
     await this.#alone(async () => {
+      // Another body may be at work on the upload by now.
+      if (this.#ended) return
       await this.#flush()
       this.#region.drop()
     }).catch(error => {

@@ -1,28 +1,48 @@
 import { LengthConflict, UploadMissing, type UploadChange } from '../../lib/storage.js'
 import type { Upload } from '../../lib/upload.js'
 import { Appender } from './appender.js'
-import { Superseded, UploadLost } from './failures.js'
+import { isOvertaken, Superseded, UploadLost } from './failures.js'
 import { confirm } from './find.js'
 import { assemble, putWhole } from './finish.js'
 import { giveUp } from './lost.js'
-import { getOffset, isSealed, toUpload } from './record.js'
+import { getOffset, isSealed, toUpload, type UploadRecord } from './record.js'
 import { recover } from './recover.js'
 import type { Entry } from './records.js'
 import { deletePieces, readPiece, type Store } from './store.js'
 
 export async function setLength (store: Store, id: string, length: number | null): Promise<void> {
-  const entry = await recover(store, id)
-  if (entry === null) throw new UploadMissing('There is no such upload')
-  const { upload } = entry.record
-  if (upload.length === length) return
-  const offset = getOffset(entry.record)
+  for (let attempt = 0; ; attempt++) {
+    const entry = await recover(store, id)
+    if (entry === null) throw new UploadMissing('There is no such upload')
+    let isSet = false
+    const noted = await store.records.note(entry, record => {
+      isSet = isNewLength(record, length) && record.window === null
+      return isSet ? { upload: { ...record.upload, length } } : null
+    })
+    if (isSet) return finishIfFull(store, noted)
+    if (noted.record.upload.length === length) return
+    // Another process has begun to send parts meanwhile, which could go beyond that length: it is fenced off first.
+    if (attempt === MOST_ATTEMPTS) throw new Superseded('Another process goes on with the upload')
+  }
+}
+
+/** @throws LengthConflict */
+function isNewLength (record: UploadRecord, length: number | null): boolean {
+  const { upload } = record
+  const offset = getOffset(record)
+  if (upload.length === length) return false
   const fits = length === null ? offset !== upload.length : upload.length === null && length >= offset
   if (!fits) throw new LengthConflict('The upload has another length')
-  await store.records.note(entry, record => {
-    if (record.upload.length !== upload.length || getOffset(record) !== offset) throw new LengthConflict('Another process has changed the upload')
-    return { upload: { ...record.upload, length } }
+  return true
+}
+
+async function finishIfFull (store: Store, entry: Entry): Promise<void> {
+  const { upload } = entry.record
+  if (getOffset(entry.record) !== upload.length || upload.completes !== 'at-length') return
+  await finish(store, entry).catch(error => {
+    if (!isOvertaken(error)) throw error
+    return complete(store, entry.id)
   })
-  if (offset === length && upload.completes === 'at-length') await finish(store, entry)
 }
 
 /** Makes one object of everything that there is. Safe to call again after a crash at any point. */
@@ -39,7 +59,7 @@ export async function complete (store: Store, id: string): Promise<void> {
       store.records.forget(id)
       const error = failure instanceof UploadLost ? await giveUp(store, entry).then(() => failure, error => error) : failure
       // Another process does the same, and may have cleared away pieces: it is enough that one of them comes to the end.
-      if (!(error instanceof Superseded || error instanceof UploadMissing) || attempt === MOST_ATTEMPTS) throw error
+      if (!isOvertaken(error) || attempt === MOST_ATTEMPTS) throw error
     }
   }
 }

@@ -1,7 +1,7 @@
 import { buffer } from 'node:stream/consumers'
 import { UploadMissing } from '../../lib/storage.js'
 import { MOST_PARTS } from './bucket.js'
-import { isConflict, isMissing } from './failures.js'
+import { isConflict, isMissing, isOvertaken } from './failures.js'
 import { assemble, putWhole } from './finish.js'
 import { confirm } from './find.js'
 import { planJoin, type Section } from './join.js'
@@ -11,6 +11,7 @@ import { getOffset, isSealed, sum, type Part, type UploadRecord } from './record
 import { recover } from './recover.js'
 import type { Entry } from './records.js'
 import { getObjectOptions, putPiece, type Store } from './store.js'
+import { abortUnnamed } from './unnamed.js'
 
 /** A partial upload, whole. */
 interface Source {
@@ -23,8 +24,21 @@ interface Source {
  * Copies the parts inside of S3, and joins what is small through memory. The record names nothing of it before all of it is there.
  */
 export async function concatenate (store: Store, id: string, parts: readonly string[]): Promise<number> {
-  const entry = await recover(store, id)
-  if (entry === null) throw new UploadMissing('There is no such upload')
+  for (let attempt = 0; ; attempt++) {
+    const entry = await recover(store, id)
+    if (entry === null) throw new UploadMissing('There is no such upload')
+    try {
+      return await concatenateOnce(store, entry, parts)
+    } catch (error) {
+      const now = isOvertaken(error) ? await store.records.load(id) : null
+      if (now === null || now.record.revision === entry.record.revision || attempt === PAUSES.length) throw error
+      // Another process does the same: both would begin again for ever if none of them waited.
+      await new Promise(resolve => setTimeout(resolve, PAUSES[attempt]! * (1 + Math.random())))
+    }
+  }
+}
+
+async function concatenateOnce (store: Store, entry: Entry, parts: readonly string[]): Promise<number> {
   const isDone = () => entry.record.object !== null || (getOffset(entry.record) > 0 && getOffset(entry.record) === entry.record.upload.length)
   if (!isDone()) {
     const sources = await findSources(store, parts)
@@ -67,17 +81,15 @@ async function joinLarge (store: Store, entry: Entry, sources: readonly Source[]
   const { key, multipart: former } = entry.record
   const least = Math.max(SMALLEST, Math.ceil(size / (MOST_PARTS * 0.8)))
   const multipart = await bucket.createMultipart(key, getObjectOptions(store, entry.record, createName()))
-  try {
-    // Named before anything is in it, so that it is found and aborted whatever happens.
-    await records.commit(entry, { multipart })
-    if (former !== null) background.run(() => bucket.abortMultipart(key, former))
-    const sections = planJoin(sources.map(({ size }) => size), least)
-    const parts = await mapParallel(sections, options.concurrency, (section, index) => put(store, entry.record, index + 1, section, sources))
-    await records.commit(entry, { parts, next: parts.length + 1, modifiedAt: new Date() })
-  } catch (error) {
-    background.run(() => bucket.abortMultipart(key, multipart))
+  // Named before anything is in it, so that it is found and aborted whatever happens.
+  await records.commit(entry, { multipart }).catch(async error => {
+    if (isOvertaken(error)) await abortUnnamed(store, entry, multipart).catch(() => {})
     throw error
-  }
+  })
+  if (former !== null) background.run(() => bucket.abortMultipart(key, former))
+  const sections = planJoin(sources.map(({ size }) => size), least)
+  const parts = await mapParallel(sections, options.concurrency, (section, index) => put(store, entry.record, index + 1, section, sources))
+  await records.commit(entry, { parts, next: parts.length + 1, modifiedAt: new Date() })
 }
 
 async function put (store: Store, { key, multipart }: UploadRecord, number: number, section: Section, sources: readonly Source[]): Promise<Part> {
@@ -107,3 +119,5 @@ async function readAll ({ bucket }: Store, ranges: ReadonlyArray<{ source: numbe
 
 const SMALLEST = 5 * 1024 ** 2
 const READERS = 8
+/** Before the next try, in ms. */
+const PAUSES = [200, 1000, 3000]

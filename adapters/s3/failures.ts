@@ -1,4 +1,4 @@
-import { StorageFull, StorageUnavailable } from '../../lib/storage.js'
+import { StorageFull, StorageUnavailable, UploadMissing } from '../../lib/storage.js'
 
 /** The HTTP status that S3 answered with; `null` if there was no answer. */
 export function getStatus (error: unknown): number | null {
@@ -76,6 +76,11 @@ class Outage extends StorageUnavailable implements Failure {
 /** Another process has gone on with the upload: what this one was about to write comes to nothing. */
 export class Superseded extends Error {
   override readonly name = 'Superseded'
+}
+
+/** Whether others have gone on with the upload, or removed it: nothing of what this writer was about to write counts. */
+export function isOvertaken (error: unknown): boolean {
+  return error instanceof Superseded || error instanceof UploadMissing
 }
 
 /**

@@ -22,8 +22,9 @@ export async function confirm (store: Store, entry: Entry | null): Promise<Entry
   if (entry === null || !isSealed(entry.record) || entry.record.upload.completes !== 'at-length') return entry
   const object = await findObject(store, entry.record)
   if (object === null) return entry
+  const { mark } = entry.record
   const change = { object, parts: [], multipart: null, splice: null }
-  return store.records.note(entry, record => isSealed(record) ? change : null).catch(error => {
+  return store.records.note(entry, record => record.mark === mark && isSealed(record) ? change : null).catch(error => {
     if (error instanceof UploadMissing) return null
     throw error
   })

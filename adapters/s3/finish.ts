@@ -1,5 +1,5 @@
 import type { Condition } from './bucket.js'
-import { getStatus, isConflict, isInvalidPart, isMissing, isUnclear, KeyTaken, UploadLost } from './failures.js'
+import { getStatus, isConflict, isInvalidPart, isMissing, isOvertaken, isUnclear, KeyTaken, UploadLost } from './failures.js'
 import { createName } from './keys.js'
 import { isOwn } from './own.js'
 import { getOffset, type StoredObject, type UploadRecord } from './record.js'
@@ -16,28 +16,45 @@ import { ATTEMPT, MARK, getObjectOptions, type Store } from './store.js'
  */
 export async function putWhole (store: Store, entry: Entry, bytes: Uint8Array): Promise<void> {
   const { multipart } = entry.record
-  const etag = await putObject(store, entry, bytes)
+  const attempt = createName()
+  const etag = await putObject(store, entry, bytes, attempt)
   const modifiedAt = bytes.length > getOffset(entry.record) ? new Date() : entry.record.modifiedAt
-  await store.records.commit(entry, { object: { etag, size: bytes.length }, parts: [], pieces: [], multipart: null, window: null, modifiedAt })
+  await store.records.commit(entry, { object: { etag, size: bytes.length }, parts: [], pieces: [], multipart: null, window: null, modifiedAt }).catch(async error => {
+    if (isOvertaken(error)) await takeBack(store, entry, attempt).catch(() => {})
+    throw error
+  })
   if (multipart !== null) store.background.run(() => store.bucket.abortMultipart(entry.record.key, multipart))
 }
 
-async function putObject (store: Store, entry: Entry, bytes: Uint8Array): Promise<string> {
+async function putObject (store: Store, entry: Entry, bytes: Uint8Array, attempt: string): Promise<string> {
   const { bucket, records } = store
   const { record } = entry
-  const attempt = createName()
   const options = getObjectOptions(store, record, attempt)
-  try {
-    return await bucket.put(record.key, bytes, { ifNoneMatch: '*' }, options)
-  } catch (error) {
-    if (!isConflict(error)) throw error
-    const found = await bucket.head(record.key)
-    if (found?.metadata[ATTEMPT] === attempt) return found.etag
-    if (found?.metadata[MARK] !== record.mark) throw new KeyTaken(`There is an object under the key ${record.key}`, { cause: error })
-    // A writer that died or was overtaken has left it. Only who is not overtaken may replace it.
-    await records.commit(entry, {})
-    return bucket.put(record.key, bytes, { ifMatch: found.etag }, options)
+  let condition: Condition = { ifNoneMatch: '*' }
+  for (let tries = 0; ; tries++) {
+    try {
+      return await bucket.put(record.key, bytes, condition, options)
+    } catch (error) {
+      if (!isConflict(error) && !(isMissing(error) && tries > 0)) throw error
+      const found = await bucket.head(record.key)
+      if (found?.metadata[ATTEMPT] === attempt) return found.etag
+      if (found !== null && found.metadata[MARK] !== record.mark) throw new KeyTaken(`There is an object under the key ${record.key}`, { cause: error })
+      // A writer that died or was overtaken has left it. Only who is not overtaken may replace it.
+      await records.commit(entry, {})
+      if (tries === MOST_TRIES) throw error
+      condition = found === null ? { ifNoneMatch: '*' } : { ifMatch: found.etag }
+    }
   }
+}
+
+/**
+ * Who removed the upload meanwhile may not have seen the object. Who has gone on with it replaces the object, which therefore stays.
+ */
+async function takeBack ({ bucket, records }: Store, { id, record }: Entry, attempt: string): Promise<void> {
+  const now = await records.load(id)
+  if (now?.record.mark === record.mark) return
+  const found = await bucket.head(record.key)
+  if (found?.metadata[ATTEMPT] === attempt) await bucket.delete([record.key])
 }
 
 /**
@@ -64,7 +81,7 @@ async function join (store: Store, entry: Entry): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     try {
       const etag = await store.bucket.completeMultipart(record.key, record.multipart!, record.parts, condition)
-      entry.record = { ...record, object: { etag, size: getOffset(record) } }
+      entry.record = { ...entry.record, object: { etag, size: getOffset(record) } }
       return
     } catch (error) {
       if (isInvalidPart(error)) return splice(store, entry)
@@ -74,7 +91,7 @@ async function join (store: Store, entry: Entry): Promise<void> {
       // Perhaps an earlier try was carried out, and its answer got lost.
       const object = await findObject(store, record)
       if (object !== null) {
-        entry.record = { ...record, object }
+        entry.record = { ...entry.record, object }
         return
       }
       if (isGone) throw new UploadLost('The multipart upload is gone, and there is no object', { cause: error })
@@ -94,5 +111,7 @@ export async function findObject ({ bucket }: Store, record: UploadRecord): Prom
   return { etag: found.etag, size: found.size }
 }
 
+/** Of putting an object in the place of one that others left, or are putting there. */
+const MOST_TRIES = 5
 /** Between tries, in ms: a server may still be at work on an earlier one. */
 const PAUSES = [200, 1000, 3000]

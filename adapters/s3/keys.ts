@@ -6,6 +6,8 @@ export interface Keys {
   readonly prefix: string
   /** The object that the upload becomes. */
   readonly data: (upload: NewUpload) => string
+  /** Whether the application has chosen that. */
+  readonly chosen: boolean
   readonly record: (id: string) => string
   /** Bytes that don't fill a part yet. */
   readonly piece: (id: string, name: string) => string
@@ -19,6 +21,7 @@ export interface Keys {
 export function createKeys (prefix: string, data?: (upload: NewUpload) => string): Keys {
   return {
     prefix,
+    chosen: data !== undefined,
     data: data ?? (({ id }) => `${prefix}${id}`),
     record: id => `${prefix}${id}.info`,
     piece: (id, name) => `${prefix}${id}.${name}.pending`,

@@ -87,17 +87,19 @@ export class Records {
   /**
    * Writes what a writer has done. Resolves when it counts.
    *
+   * @param writing a `new` epoch fences off every other writer, also where this process was the last to write
    * @throws Superseded if another process has written, and UploadMissing if the upload is gone: nothing of it counts then
    */
-  async commit (entry: Entry, change: Change): Promise<void> {
+  async commit (entry: Entry, change: Change, writing: 'on' | 'new' = 'on'): Promise<void> {
     const { writer } = this
     for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
-      const { epoch, writer: before } = entry.record
-      const record = { ...entry.record, ...change, writer, epoch: before === writer ? epoch : epoch + 1, revision: createName() }
+      const before = entry.record
+      const epoch = before.writer === writer && writing === 'on' ? before.epoch : before.epoch + 1
+      const record = { ...before, ...change, writer, epoch, revision: createName() }
       const found = await this.#replace(entry, record)
       if (found === null) return
       // Somebody noted something else in the meantime, and the bytes are as this writer knows them: it tries again.
-      if (!hasSameBytes(found.record, entry.record)) throw this.#supersede(entry, found)
+      if (!hasSameBytes(found.record, before)) throw this.#supersede(entry, found)
       entry.record = found.record
       entry.etag = found.etag
     }
@@ -232,9 +234,10 @@ interface ParkedRegion extends Holder {
   readonly region: Region
 }
 
-/** Whether nobody has written bytes, or begun to, between two versions of a record. */
+/** Whether nobody has written bytes, or begun to, or said how many there will be, between two versions of a record. */
 function hasSameBytes (one: UploadRecord, other: UploadRecord): boolean {
-  return one.mark === other.mark && one.epoch === other.epoch && one.removed === other.removed && describeBytes(one) === describeBytes(other)
+  return one.mark === other.mark && one.epoch === other.epoch && one.removed === other.removed && one.upload.length === other.upload.length &&
+    describeBytes(one) === describeBytes(other)
 }
 
 function describeBytes ({ multipart, parts, next, pieces, window, object }: UploadRecord): string {

@@ -29,9 +29,10 @@ export async function recover (store: Store, id: string): Promise<Entry | null> 
 export async function settle (store: Store, id: string): Promise<Entry | null> {
   for (let attempt = 0; ; attempt++) {
     const entry = await recover(store, id)
-    if (entry === null || entry.record.object !== null || entry.record.writer === store.records.writer) return entry
+    if (entry === null || entry.record.object !== null) return entry
     try {
-      await store.records.commit(entry, {})
+      // Also where this process wrote last: another one may have begun to append to what it wrote.
+      await store.records.commit(entry, {}, 'new')
       return entry
     } catch (error) {
       if (!(error instanceof Superseded) || attempt === MOST_ATTEMPTS) throw error

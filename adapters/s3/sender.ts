@@ -5,6 +5,7 @@ import { chooseNextSize, choosePartSize, chooseWindow } from './part-size.js'
 import { sum, type Part } from './record.js'
 import type { Change, Entry } from './records.js'
 import { getObjectOptions, type Store } from './store.js'
+import { abortUnnamed } from './unnamed.js'
 
 /** What a record says of parts. */
 export type PartsChange = Required<Pick<Change, 'multipart' | 'parts' | 'window' | 'next'>>
@@ -36,6 +37,8 @@ export class Sender {
   /** Numbers from here on were free when this sender began; lower ones have been used. */
   readonly #firstFree: number
   #multipart: string | null
+  /** The multipart upload that this sender began, as long as nobody knows that the record names it. */
+  #unnamed: string | null = null
   /** The parts that the record names. Those in `#sent` follow. */
   #named: readonly Part[]
   #sent: Sending[] = []
@@ -136,8 +139,14 @@ export class Sender {
 
   /** The record names these parts now. */
   confirm ({ parts }: Pick<PartsChange, 'parts'>): void {
+    this.#unnamed = null
     this.#sent = this.#sent.slice(parts.length - this.#named.length)
     this.#named = parts
+  }
+
+  /** For a writer that was overtaken: leaves no multipart upload behind that nobody else knows of. */
+  async discard (): Promise<void> {
+    if (this.#unnamed !== null) await abortUnnamed(this.#store, this.#entry, this.#unnamed).catch(() => {})
   }
 
   #nameParts (arrived: number): readonly Part[] {
@@ -181,7 +190,8 @@ export class Sender {
 
   async #begin (): Promise<void> {
     const { record } = this.#entry
-    this.#multipart = await this.#store.bucket.createMultipart(record.key, getObjectOptions(this.#store, record, createName()))
+    this.#unnamed = await this.#store.bucket.createMultipart(record.key, getObjectOptions(this.#store, record, createName()))
+    this.#multipart = this.#unnamed
   }
 
   async #reserve (): Promise<void> {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { isInvalidPart, isMissing, UploadLost } from './failures.js'
+import { isInvalidPart, isMissing, isOvertaken, UploadLost } from './failures.js'
 import { createName } from './keys.js'
 import { splitRange } from './join.js'
 import { isOwnWithStrays } from './own.js'
@@ -7,6 +7,7 @@ import { mapParallel } from './parallel.js'
 import { getOffset, sum, type Part, type Splice, type UploadRecord } from './record.js'
 import type { Entry } from './records.js'
 import { getObjectOptions, MARK, type Store } from './store.js'
+import { abortUnnamed } from './unnamed.js'
 
 /**
  * Completes an upload among whose parts there are strays: parts that a writer sent after it was fenced off, and that no record names. AWS leaves
@@ -33,7 +34,10 @@ async function completeWithStrays (store: Store, entry: Entry): Promise<void> {
   const made = there === null ? await findMade(store, entry.record) : await completeAll(store, entry, await plan(store, entry, there))
   if (made === null) throw new UploadLost('The parts of the upload are gone')
   const next = await bucket.createMultipart(key, getObjectOptions(store, entry.record, createName()))
-  await records.commit(entry, { splice: { ...entry.record.splice!, etag: made }, multipart: next })
+  await records.commit(entry, { splice: { ...entry.record.splice!, etag: made }, multipart: next }).catch(async error => {
+    if (isOvertaken(error)) await abortUnnamed(store, entry, next).catch(() => {})
+    throw error
+  })
 }
 
 /** Writes down what the object with the strays will be, which tells it from any other. Resolves to its parts. */

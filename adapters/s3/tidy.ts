@@ -37,17 +37,46 @@ async function tidyObject (store: Store, key: string): Promise<boolean> {
   return true
 }
 
-/** Only those under the key of an upload that is there: another application may have uploads under any other. */
+/**
+ * Those under the key of an upload that is there; and under the prefix, where nobody else writes, those that nothing is known of. Without a prefix, and
+ * where the application chooses keys, they could be another application's.
+ */
 async function tidyMultiparts (store: Store, before: Date): Promise<number> {
   const { bucket, keys, records } = store
+  const unknown: Multipart[] = []
   let removed = 0
   for await (const { key, multipart, createdAt } of bucket.listMultiparts(keys.prefix)) {
     if (createdAt >= before) continue
     const id = key.slice(keys.prefix.length)
-    const entry = /^[\w.-]+$/.test(id) ? await records.loadWithRemoved(id) : null
+    if (!/^[\w.-]+$/.test(id)) continue
+    const entry = await records.loadWithRemoved(id)
+    if (entry === null) unknown.push({ key, multipart })
     if (entry === null || entry.record.key !== key || entry.record.multipart === multipart) continue
     await bucket.abortMultipart(key, multipart)
     removed++
   }
-  return removed
+  const left = keys.prefix === '' || keys.chosen ? [] : await findUnnamed(store, unknown)
+  for (const { key, multipart } of left) await bucket.abortMultipart(key, multipart)
+  return removed + left.length
+}
+
+interface Multipart {
+  readonly key: string
+  readonly multipart: string
+}
+
+/**
+ * Those that no record names, whatever its id, and that have no record of another server, from which the upload could still be taken over.
+ */
+async function findUnnamed ({ bucket, keys, records }: Store, multiparts: readonly Multipart[]): Promise<Multipart[]> {
+  if (multiparts.length === 0) return []
+  const named = new Set<string>()
+  for await (const { key, etag } of bucket.list(keys.prefix)) {
+    const parsed = parseKey(keys.prefix, key)
+    if (parsed?.kind !== 'record') continue
+    named.add(key)
+    const entry = await records.loadListed(parsed.id, etag)
+    if (entry?.record.multipart) named.add(entry.record.multipart)
+  }
+  return multiparts.filter(({ key, multipart }) => !named.has(`${key}.info`) && !named.has(multipart))
 }

@@ -36,7 +36,8 @@ function inspect (keys) {
     ids,
     temporary: keys.filter(key => key.endsWith('.tmp')),
     orphans: keys.filter(key => !key.includes('.tmp') && !key.includes('.waiting/') && !known.has(key.split('.')[0])),
-    waiting: keys.filter(key => key.includes('.waiting/')),
+    // A partial upload goes when it expires, which can't be hurried here, and its notes go with it.
+    waiting: keys.filter(key => key.includes('.waiting/') && !known.has(key.split('.')[0])),
     own: keys.filter(key => key.endsWith('.claim'))
   }
 }
