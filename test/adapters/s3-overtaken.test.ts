@@ -215,7 +215,7 @@ for (const meanwhile of ['goes on with', 'removes'] as const) {
   t.test(`a multipart upload is aborted whose writer finds out that another process ${meanwhile} the upload`, async t => {
     const { machines, processes: [slow, fast] } = await open(t, 2)
     const id = await createUpload(slow!.storage, 12 * MIB)
-    const held = hold(slow!, isRecord)
+    const held = hold(slow!, meanwhile === 'removes' ? ({ operation }) => operation === 'CreateMultipartUpload' : isRecord)
     const appended = settle(append(slow!.storage, id, 0, CONTENT.subarray(0, 7 * MIB)))
     await held.arrived
     if (meanwhile === 'removes') await fast!.storage.remove(id)
