@@ -233,7 +233,7 @@ export class Client {
   #settle (flight: Flight, reply: Reply): void {
     const { attempt, slot, stored, victim } = flight
     const before = slot.id
-    this.#tally(attempt, reply.status)
+    for (const status of [...reply.interim.map(head => Number(head.slice(9, 12))), reply.status]) this.#tally(attempt, status)
     slot.busy = false
     const wrong = inspectReply(reply, this.#options.directory) ?? (slot === STRAY ? null : attempt.settle(reply))
     if (wrong !== null) this.#violate({ ...flight, bytes: this.#join(flight) }, `${wrong}\n${reply.head}\n\n${reply.body.toString('latin1', 0, 500)}`)

@@ -20,7 +20,7 @@ function inspectProblem (dialect: Dialect, reply: Reply): string | null {
   return wantField(reply, dialect.flag.toLowerCase(), formatTold(dialect, false)) ?? wantField(reply, 'cache-control', 'no-store')
 }
 
-function inspectInterim ({ interop, hasInterim }: Dialect, { method }: Request, reply: Reply): string | null {
+function inspectInterim ({ interop, hasInterim, tellsLimit }: Dialect, { method }: Request, reply: Reply): string | null {
   for (const head of reply.interim) {
     if (head === 'HTTP/1.1 100 Continue') continue
     if (!head.startsWith('HTTP/1.1 104 Upload Resumption Supported\r\n') || !hasInterim) return `an interim response nobody asked for: ${head}`
@@ -29,6 +29,7 @@ function inspectInterim ({ interop, hasInterim }: Dialect, { method }: Request, 
     const offset = getField({ head }, 'upload-offset')
     if (offset !== undefined && !/^\d+$/.test(offset)) return `no offset: ${head}`
     if (method === 'PATCH' && location !== undefined) return `a progress that tells where: ${head}`
+    if (location !== undefined && tellsLimit && getField({ head }, 'upload-limit') === undefined) return `no limits: ${head}`
     const final = getField(reply, 'location')
     if (location !== undefined && final !== undefined && location !== final) return `two locations: ${location} ${final}`
   }

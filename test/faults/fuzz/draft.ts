@@ -1,5 +1,5 @@
 import type { Attempt } from './attempt.js'
-import { chooseDialect, formatCount, formatEnd, formatVersion, NO_BOOLEANS, type Dialect } from './dialects.js'
+import { chooseDialect, formatCount, formatEnd, formatVersion, NO_BOOLEANS, NO_COUNTS, type Dialect } from './dialects.js'
 import { drawBody, drawDigests, type Digests, type DraftBody } from './draft-bodies.js'
 import { checkDocument, inspectDraft, settleEnd, tellState } from './draft-replies.js'
 import { attempt, getId, pathOf, tolerate, want, wantField } from './grammar.js'
@@ -67,7 +67,7 @@ function makeCreation (random: Random, slot: Slot, dialect: Dialect): Attempt {
   if (target && random.chance(0.1)) return makePlain(random)
   const headers = formatVersion(dialect)
   // In front of the plain files, a creation that does not say whether it is whole is none.
-  if (random.chance(0.05) && headers.length > 0) {
+  if (random.chance(0.1) && headers.length > 0) {
     return attempt(makeRequest('POST', '/files', [...headers, ...random.chance(0.5) ? [[dialect.flag, random.pick(NO_BOOLEANS)] as const] : []], CONTENT.subarray(0, random.int(100))), reply => want(reply, 400))
   }
   const isEnd = random.chance(0.4)
@@ -77,7 +77,7 @@ function makeCreation (random: Random, slot: Slot, dialect: Dialect): Attempt {
   const digests = drawDigests(random, chooseWhole(announced, isEnd, size))
   const request: Request = {
     ...makeRequest(target || random.chance(0.7) ? 'POST' : 'PUT', target ? '/documents' : random.pick(['/files', '/files/']), [
-      ...headers, formatEnd(random, dialect, isEnd), ...announced === null ? [] : [['Upload-Length', formatCount(random, announced)] as const], ...digests.headers, ...body.headers, ...drawMetadata(random)
+      ...headers, formatEnd(random, dialect, isEnd), ...formatLength(random, announced), ...digests.headers, ...body.headers, ...drawMetadata(random)
     ], body.bytes),
     chunks: body.chunks
   }
@@ -155,7 +155,7 @@ function makeAppend (random: Random, slot: Slot, dialect: Dialect): Attempt {
   const isSilent = isEnd && dialect.isSilentEnd && random.chance(0.5)
   const headers: Header[] = [
     ...formatVersion(dialect), ...dialect.isTyped || random.chance(0.3) ? [PARTIAL] : [], ['Upload-Offset', formatCount(random, slot.offset)],
-    ...isSilent ? [] : [formatEnd(random, dialect, isEnd)], ...announced === null ? [] : [['Upload-Length', formatCount(random, announced)] as const], ...digests.headers, ...body.headers
+    ...isSilent ? [] : [formatEnd(random, dialect, isEnd)], ...formatLength(random, announced), ...digests.headers, ...body.headers
   ]
   const path = pathOf(slot)
   const request = { ...makeRequest('PATCH', path, headers, body.bytes), chunks: body.chunks }
@@ -203,7 +203,8 @@ function makeRefused (random: Random, slot: Slot, dialect: Dialect): Attempt {
   const other: Header = ['Content-Type', random.pick(['application/offset+octet-stream', 'text/plain', 'application/partial-uploads', ''])]
   const [request, status] = random.pick<readonly [Request, number]>([
     [makeRequest('PATCH', path, [...version, PARTIAL, ['Upload-Offset', String(slot.offset + 1 + random.int(100))], more], body), slot.kind === 'final' ? 403 : 409],
-    [makeRequest('PATCH', path, [...version, PARTIAL, more], body), 400],
+    [makeRequest('PATCH', path, [...version, PARTIAL, ...random.chance(0.3) ? [] : [['Upload-Offset', random.pick(NO_COUNTS)] as const], more], body), 400],
+    dialect.isSilentEnd ? [makeRequest('PATCH', path, [...version, PARTIAL, more], body), 400] : [makeRequest('PATCH', path, [...version, PARTIAL, at, [dialect.flag, random.pick(NO_BOOLEANS)]], body), 400],
     [makeRequest('PATCH', path, [...version, PARTIAL, at, ['Content-Encoding', 'gzip'], more], body), 415],
     dialect.isTyped && dialect.interop !== null ? [makeRequest('PATCH', path, [...version, other, at, more], body), 415] : [makeRequest('PATCH', path, [...version, PARTIAL, ['Upload-Offset', '1.0'], more], body), 400],
     [makeRequest('PATCH', path, [['Tus-Resumable', '1.0.0'], ...version, PARTIAL, at, more], body), 415],
@@ -227,6 +228,12 @@ function drawLength (random: Random, size: number, isEnd: boolean, { isChunked }
   if (random.chance(isEnd ? 0.6 : 0.3)) return null
   if (isEnd && random.chance(0.8)) return size
   return isEnd || random.chance(0.1) ? random.int(300) : size + (isChunked && random.chance(0.2) ? 0 : random.int(400))
+}
+
+/** What is no length counts as none. */
+function formatLength (random: Random, announced: number | null): Header[] {
+  if (announced !== null) return [['Upload-Length', formatCount(random, announced)]]
+  return random.chance(0.1) ? [['Upload-Length', random.pick(NO_COUNTS)]] : []
 }
 
 function drawMetadata (random: Random): Header[] {

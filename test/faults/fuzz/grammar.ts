@@ -193,11 +193,10 @@ function noteAnswer (slot: Slot): null {
 /** What arrived of a body that was cut counts, and is what was sent. */
 function learnOffset (slot: Slot, [least, most]: readonly [number, number], reply: Reply): string | null {
   const offset = Number(getField(reply, 'upload-offset') ?? NaN)
-  if (!(offset >= least && offset <= most)) return `${offset} is not from ${least} to ${most}, as the bytes that were sent`
   slot.range = null
   slot.certain = true
   slot.offset = offset
-  return null
+  return offset >= least && offset <= most ? null : `${offset} is not from ${least} to ${most}, as the bytes that were sent`
 }
 
 function learn (slot: Slot, reply: Reply): void {
