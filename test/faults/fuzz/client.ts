@@ -227,7 +227,7 @@ export class Client {
   #loseAll (reply: Reply): void {
     const wild = this.#flights.pop()!
     this.#tally(wild.attempt, reply.status)
-    for (const { slot } of this.#flights.splice(0, Infinity, wild)) this.#forget(slot)
+    for (const flight of this.#flights.splice(0, Infinity, wild)) this.#forget(flight)
   }
 
   #settle (flight: Flight, reply: Reply): void {
@@ -254,7 +254,7 @@ export class Client {
     else this.#strays.push(id)
   }
 
-  /** A final upload completes whenever its parts are there: nobody can say what it is now. */
+  /** Nobody can say what it is now: a final upload completes whenever its parts are there, and one that is about to be removed is there for a while. */
   #abandon (slot: Slot): void {
     this.#strays.push(slot.id!)
     slot.clear()
@@ -265,7 +265,7 @@ export class Client {
     if (ending) this.#settleWild(ending)
     const [first] = this.#flights
     if (first && !ending && !this.#closing) this.#violate({ ...first, bytes: this.#join() }, `the connection closed without an answer; before it came ${JSON.stringify(this.#parser.rest.toString('latin1', 0, 300))}`)
-    for (const { slot } of this.#flights.splice(0)) this.#forget(slot)
+    for (const flight of this.#flights.splice(0)) this.#forget(flight)
     this.#socket = null
     this.#parser = new ReplyParser()
     this.#ending = false
@@ -282,14 +282,16 @@ export class Client {
     const places = [...rest.toString('latin1').matchAll(LOCATION)].map(([, id]) => id!)
     // The draft tells it again of one that is complete.
     this.#strays.push(...places.filter(id => id !== flight.slot.id))
-    this.#forget(flight.slot, flight.attempt.cut)
+    this.#forget(flight, flight.attempt.cut)
   }
 
   /** Nobody knows what became of the request. */
-  #forget (slot: Slot, cut: Attempt['cut'] | null = null): void {
+  #forget ({ slot, bytes }: Flight, cut: Attempt['cut'] | null = null): void {
     this.lost++
     slot.busy = false
     if (slot === STRAY || slot.id === null) return
+    // HEAD of a complete upload does not wait for one that removes it.
+    if (/delete/i.test(bytes.toString('latin1'))) return this.#abandon(slot)
     slot.certain = false
     slot.range = cut
     if (cut !== null) return
