@@ -8,7 +8,7 @@ import { answerIfDue } from './answer.js'
 import type { AppendCommand } from './commands.js'
 import { completeIfDue, type Completion } from './complete.js'
 import { completeWaiting } from './concatenate.js'
-import { agree, end } from './ending.js'
+import { agree, disagree, end } from './ending.js'
 import type { Exchange } from './exchange.js'
 import { checkAccess, find, findFor } from './find.js'
 import { checkBody, checkLength, removeOnOverflow } from './limits.js'
@@ -69,7 +69,13 @@ function checkNewLength (upload: Upload, length: number): void {
 
 /** An upload that is full would be complete with the word of the client alone: that word counts once its request has not been refused. */
 async function receiveAsAgreed (context: Context, upload: Upload, command: AppendCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
-  if (!isFull(upload)) return receiveWithLength(context, await agree(context, upload, command), command, exchange, wanted)
+  if (!isFull(upload)) {
+    const agreed = await agree(context, upload, command)
+    return receiveWithLength(context, agreed, command, exchange, wanted).catch(async error => {
+      if (agreed !== upload) await disagree(context, upload, exchange)
+      throw error
+    })
+  }
   return agree(context, await receiveWithLength(context, upload, command, exchange, wanted), command)
 }
 

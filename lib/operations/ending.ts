@@ -2,6 +2,7 @@ import type { Context } from '../context.js'
 import { TUS_ERR_DIGEST_MISMATCH, TUS_ERR_LENGTH_MISMATCH } from '../errors.js'
 import type { NewUpload, Purpose, Upload } from '../upload.js'
 import type { AppendCommand, Ending } from './commands.js'
+import type { Exchange } from './exchange.js'
 
 type Wish = Pick<AppendCommand, 'completion' | 'digests'>
 
@@ -26,6 +27,19 @@ export function agree (context: Context, upload: Upload, wish: Wish): Promise<Up
   const completes = chosen === 'at-length' && upload.completes === 'by-mark' ? 'by-mark' : chosen
   if (completes === upload.completes && purpose === upload.purpose) return upload
   return context.storage.update(upload.id, () => ({ completes, ...purpose && { purpose } })).then(() => ({ ...upload, completes, purpose }))
+}
+
+/**
+ * Forgets what a request said of the end of the upload, if none of its bytes counts: it is as if it had not come. A digest that stayed would be the end of
+ * the upload, or of another digest that is right.
+ */
+export async function disagree ({ storage }: Context, { id, offset, completes, purpose }: Upload, { log }: Pick<Exchange, 'log'>): Promise<void> {
+  try {
+    await storage.update(id, present => present.offset === offset && !present.complete ? { completes, purpose } : null)
+  } catch (error) {
+    // The answer is why the request was refused.
+    log.error({ err: error, id }, 'what a refused body said of its end could not be taken back')
+  }
 }
 
 /**

@@ -31,6 +31,18 @@ t.test('XX-4: an upload that failed its digest is named by no answer', async t =
   t.notOk('location' in headers)
 })
 
+t.test('XX-4, XX-5, XX-6: what a refused append says of the whole is not said', async t => {
+  const { port } = await startApp(t)
+  for (const framing of [{}, { 'transfer-encoding': 'chunked' }]) {
+    const path = await begin(t, port, 'he', { 'upload-length': '5' })
+    const wrong = { 'content-digest': digest('other'), 'repr-digest': digest('other'), 'want-repr-digest': 'sha-512=1', ...framing }
+    t.equal((await append(t, port, path, 2, 'llo', '?1', wrong)).status, 400)
+    t.match(await append(t, port, path, 2, 'll', '?0', { 'content-digest': digest('ll'), 'repr-digest': digest('hello') }), { status: 204, headers: { 'upload-offset': '4' } })
+    const { status, headers } = await append(t, port, path, 4, 'o', '?1')
+    t.same([status, headers['repr-digest']], [201, digest('hello')])
+  }
+})
+
 t.test('XX-5: a digest of no bytes counts as any other', async t => {
   const { port } = await startApp(t)
   for (const body of ['', null]) {

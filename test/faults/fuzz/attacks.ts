@@ -1,4 +1,5 @@
 import type { Attempt } from './attempt.js'
+import { REFUSED_DRAFTS } from './draft-attacks.js'
 import { formatChecksum } from './grammar.js'
 import { mutate } from './mutations.js'
 import type { Protected } from './protected.js'
@@ -6,10 +7,15 @@ import type { Random } from './random.js'
 import { BYTES, makeRequest, TUS, type Header, type Request } from './request.js'
 import { CONTENT } from './slot.js'
 
-/** A request that aims at an upload of somebody else, and has to be refused; where it is spoiled further, it must at least change nothing. */
-export function makeAttack (random: Random, victim: Protected): Attempt {
+/**
+ * A request that aims at an upload of somebody else, and has to be refused; where it is spoiled further, it must at least change nothing.
+ *
+ * @param decoy what a spoiled one aims at
+ */
+export function makeAttack (random: Random, victim: Protected, decoy: Protected, bilingual: boolean): Attempt {
+  if (bilingual && (victim.protocol === 'ietf' || random.chance(0.3))) return makeRefused(random.pick(REFUSED_DRAFTS)(random, victim))
   if (random.chance(0.4)) return makeRefused(random.pick(REFUSED)(random, victim))
-  const request = mutate(random, makeVersionless(random, victim), victim.id)
+  const request = mutate(random, makeVersionless(random, decoy), victim.id)
   return { request, method: request.method, settle: () => null, refusable: false }
 }
 

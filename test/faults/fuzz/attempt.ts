@@ -13,13 +13,16 @@ export interface Attempt {
   readonly refusable: boolean
   /** Other bytes than those of `request`: the server can't know where they end, so the connection ends behind them. */
   readonly bytes?: Buffer
+  /** Those bytes are the right beginning of a right request: where the upload is afterwards, at least and at most. */
+  readonly cut?: readonly [least: number, most: number]
   /** Nothing else may be on its way on this connection. */
   readonly alone?: boolean
 }
 
-/** Whether a refused request may nevertheless have stored bytes: those that arrived before it was clear that it does not end in order. */
+/** Whether a refused request may nevertheless have stored bytes, which arrived before it was clear that it does not end in order; or removed the upload. */
 export function mayHaveStored ({ status, body }: Reply, { chunks }: Request): boolean {
-  return INTERRUPTED.test(body.toString('latin1')) || (status === 413 && chunks > 0)
+  const text = body.toString('latin1')
+  return INTERRUPTED.test(text) || (status === 413 && chunks > 0) || CHANGED.test(text)
 }
 
 /** What a request that is not as it should be may bring about: anything but an error of the server. */
@@ -33,4 +36,6 @@ export function settleAny (slot: Slot, request: Request): Attempt['settle'] {
   }
 }
 
+/** In the draft, an upload that is not what it should be is lost, and a body that ends before the length counts as far as it goes. */
+const CHANGED = /TUS_ERR_(?:BODY_TOO_LONG|LENGTH_MISMATCH|DIGEST_MISMATCH)/
 const INTERRUPTED = /TUS_ERR_(?:BODY_(?:CUT|STALLED|TAKEN_OVER)|LOCK_TIMEOUT)/

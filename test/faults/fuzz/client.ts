@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net'
 import { makeAttack, makeVersionless } from './attacks.js'
 import type { Attempt } from './attempt.js'
 import { mayHaveStored } from './attempt.js'
+import { makeDraft } from './draft.js'
 import { makeInspection, makeValid } from './grammar.js'
 import { inspectReply, inspectWild } from './inspection.js'
 import { makeMutated } from './mutations.js'
@@ -27,7 +28,11 @@ export interface ClientOptions {
   /** How many requests to send. */
   readonly count: number
   readonly directory: string
+  /** Whether the server speaks both protocols. */
+  readonly bilingual: boolean
   readonly victims: readonly Protected[]
+  /** What a request that may be right by chance aims at; the same where none can be. */
+  readonly decoys: readonly Protected[]
   /** Called for one request in a hundred, when it was refused: whether the protected upload is as it was is then looked at. */
   readonly sample: (victim: Protected, violate: (message: string) => void) => void
   readonly report: (violation: Violation) => void
@@ -56,6 +61,7 @@ interface Intent {
   /** Nothing else is on its way when it is made: all that is known holds. */
   readonly alone: boolean
   readonly victim: Protected
+  readonly decoy: Protected
   attempt: Attempt | null
 }
 
@@ -65,7 +71,7 @@ interface Intent {
  */
 export class Client {
   readonly #options: ClientOptions
-  readonly #slots = Array.from({ length: 6 }, () => new Slot())
+  readonly #slots: readonly Slot[]
   readonly #flights: Flight[] = []
   readonly #strays: string[] = []
   #intent: Intent | null = null
@@ -87,6 +93,7 @@ export class Client {
   constructor (options: ClientOptions) {
     this.#options = options
     this.#count = options.count
+    this.#slots = Array.from({ length: 6 }, () => new Slot(options.bilingual))
   }
 
   get sent (): number {
@@ -95,7 +102,7 @@ export class Client {
 
   /** The ids of the uploads that it knows to be its own. */
   get ids (): string[] {
-    return [...this.#slots.flatMap(({ id }) => id ?? []), ...this.#strays]
+    return [...this.#slots.flatMap(({ id }) => id ?? []), ...this.#strays.map(id => id.replace(OTHER, ''))]
   }
 
   /** Resolves when all requests are answered, or their connections closed. */
@@ -151,19 +158,21 @@ export class Client {
   }
 
   #draw (index: number): Intent {
-    const { seed, connection, victims } = this.#options
+    const { seed, connection, victims, decoys } = this.#options
     const random = new Random(seed, connection, index)
     const sampled = random.chance(0.01)
-    return { index, random, slot: random.pick(this.#slots), mood: random.weigh(MOODS), sampled, alone: sampled || random.chance(0.1), victim: random.pick(victims), attempt: null }
+    return { index, random, slot: random.pick(this.#slots), mood: random.weigh(MOODS), sampled, alone: sampled || random.chance(0.1), victim: random.pick(victims), decoy: random.pick(decoys), attempt: null }
   }
 
-  #make ({ random, slot, mood, victim, alone }: Intent): Attempt {
+  #make ({ random, slot, mood, victim, decoy, alone }: Intent): Attempt {
+    const { bilingual } = this.#options
     const slots = alone ? this.#slots : []
+    const makeRight = () => bilingual && random.chance(0.65) ? makeDraft(random, slot) : makeValid(random, slot, slots)
     switch (mood) {
-      case 'valid': return makeValid(random, slot, slots)
-      case 'mutated': return makeMutated(random, slot, makeValid(random, slot, slots).request, victim.id)
-      case 'attack': return makeAttack(random, victim)
-      case 'wild': return makeWild(random, random.chance(0.3) ? makeVersionless(random, victim) : makeValid(random, slot, slots).request, victim.id)
+      case 'valid': return makeRight()
+      case 'mutated': return makeMutated(random, slot, makeRight().request, victim.id)
+      case 'attack': return makeAttack(random, victim, decoy, bilingual)
+      case 'wild': return makeWild(random, random.chance(0.3) ? makeVersionless(random, decoy) : makeRight().request, victim.id)
       default: return mood satisfies never
     }
   }
@@ -175,7 +184,9 @@ export class Client {
 
   #removeStray (): Attempt {
     const id = this.#strays.pop()!
-    return { request: makeRequest('DELETE', `/files/${id}`, [TUS]), method: 'DELETE', settle: () => null, refusable: false }
+    // Which of the two it is, nobody knows.
+    if (this.#options.bilingual && !id.startsWith(OTHER)) this.#strays.push(`${OTHER}${id}`)
+    return { request: makeRequest('DELETE', id.startsWith(OTHER) ? id : `/files/${id}`, [TUS]), method: 'DELETE', settle: () => null, refusable: false }
   }
 
   #write (bytes: Buffer): void {
@@ -216,13 +227,13 @@ export class Client {
   #loseAll (reply: Reply): void {
     const wild = this.#flights.pop()!
     this.#tally(wild.attempt, reply.status)
-    for (const { slot } of this.#flights.splice(0, Infinity, wild)) this.#forget(slot)
+    for (const flight of this.#flights.splice(0, Infinity, wild)) this.#forget(flight)
   }
 
   #settle (flight: Flight, reply: Reply): void {
     const { attempt, slot, stored, victim } = flight
     const before = slot.id
-    this.#tally(attempt, reply.status)
+    for (const status of [...reply.interim.map(head => Number(head.slice(9, 12))), reply.status]) this.#tally(attempt, status)
     slot.busy = false
     const wrong = inspectReply(reply, this.#options.directory) ?? (slot === STRAY ? null : attempt.settle(reply))
     if (wrong !== null) this.#violate({ ...flight, bytes: this.#join(flight) }, `${wrong}\n${reply.head}\n\n${reply.body.toString('latin1', 0, 500)}`)
@@ -237,13 +248,13 @@ export class Client {
 
   /** What a spoiled request created by chance belongs to nobody else. */
   #adopt ({ slot, attempt }: Flight, reply: Reply, before: string | null): void {
-    const id = getField(reply, 'location')?.split('/').at(-1)
+    const id = getField(reply, 'location')?.split('/').at(-1) ?? getField(reply, 'x-document')
     if (id === undefined || id === slot.id) return
-    if (before === null && slot.id === null && slot !== STRAY && attempt.refusable) slot.fill({ id, certain: false, genuine: false })
+    if (before === null && slot.id === null && slot !== STRAY && attempt.refusable) slot.fill({ id, certain: false, genuine: false, target: attempt.request.path.startsWith('/documents') })
     else this.#strays.push(id)
   }
 
-  /** A final upload completes whenever its parts are there: nobody can say what it is now. */
+  /** Nobody can say what it is now: a final upload completes whenever its parts are there, and one that is about to be removed is there for a while. */
   #abandon (slot: Slot): void {
     this.#strays.push(slot.id!)
     slot.clear()
@@ -254,7 +265,7 @@ export class Client {
     if (ending) this.#settleWild(ending)
     const [first] = this.#flights
     if (first && !ending && !this.#closing) this.#violate({ ...first, bytes: this.#join() }, `the connection closed without an answer; before it came ${JSON.stringify(this.#parser.rest.toString('latin1', 0, 300))}`)
-    for (const { slot } of this.#flights.splice(0)) this.#forget(slot)
+    for (const flight of this.#flights.splice(0)) this.#forget(flight)
     this.#socket = null
     this.#parser = new ReplyParser()
     this.#ending = false
@@ -268,16 +279,22 @@ export class Client {
     for (const [, status] of rest.toString('latin1').matchAll(STATUS)) this.#tally(flight.attempt, Number(status))
     const wrong = inspectWild(rest, this.#options.directory)
     if (wrong !== null) this.#violate(flight, `${wrong}\n${rest.toString('latin1', 0, 1000)}`)
-    for (const [, id] of rest.toString('latin1').matchAll(LOCATION)) this.#strays.push(id!)
-    this.#forget(flight.slot)
+    const places = [...rest.toString('latin1').matchAll(LOCATION)].map(([, id]) => id!)
+    // The draft tells it again of one that is complete.
+    this.#strays.push(...places.filter(id => id !== flight.slot.id))
+    this.#forget(flight, flight.attempt.cut)
   }
 
   /** Nobody knows what became of the request. */
-  #forget (slot: Slot): void {
+  #forget ({ slot, bytes }: Flight, cut: Attempt['cut'] | null = null): void {
     this.lost++
     slot.busy = false
     if (slot === STRAY || slot.id === null) return
+    // HEAD of a complete upload does not wait for one that removes it.
+    if (/delete/i.test(bytes.toString('latin1'))) return this.#abandon(slot)
     slot.certain = false
+    slot.range = cut
+    if (cut !== null) return
     slot.genuine = false
   }
 
@@ -308,5 +325,7 @@ const MOODS = { valid: 50, mutated: 33, attack: 10, wild: 7 }
 const HOUSEKEEPING = { sampled: false, alone: false }
 /** Stands for uploads that are about to be removed. */
 const STRAY = new Slot()
+/** Where the uploads of the route of the application are. */
+const OTHER = '/documents/~post/'
 const STATUS = /HTTP\/1\.1 (\d{3}) /g
-const LOCATION = /\r\nlocation: \S*\/([0-9A-Za-z_-]+)\r\n/gi
+const LOCATION = /\r\n(?:location: \S*\/|x-document: )([0-9A-Za-z_-]+)\r\n/gi

@@ -1,3 +1,5 @@
+import { DIALECTS, DIGESTS, NO_BOOLEANS, NO_COUNTS, WISHES } from './dialects.js'
+
 // Values at which parsers go wrong. What a strict HTTP parser refuses as such is in `wild.ts`: it costs a connection.
 
 export const NUMBERS = [
@@ -28,7 +30,7 @@ export const CHECKSUMS = [
 ]
 export const TYPES = [
   '', 'text/plain', 'application/json', 'application/octet-stream', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'nonsense', '/', ';', '*/*', 'APPLICATION/OFFSET+OCTET-STREAM',
-  'application/offset+octet-stream; charset=utf-8', 'application/offset+octet-stream-x', 'application/offset+octet-stream, text/plain', '\xff/\xff', `text/${'x'.repeat(3000)}`, ' application/offset+octet-stream '
+  'application/offset+octet-stream; charset=utf-8', 'application/partial-upload', 'application/partial-upload;x=y', 'APPLICATION/Partial-Upload', 'application/partial-upload, text/plain', 'application/offset+octet-stream-x', 'application/offset+octet-stream, text/plain', '\xff/\xff', `text/${'x'.repeat(3000)}`, ' application/offset+octet-stream '
 ]
 export const RANGES = [
   '', 'bytes', 'bytes=', 'bytes=-', 'bytes=--1', 'bytes=a-b', 'bytes=1-0', 'bytes=0-1-2', 'bytes=0-1,', 'bytes=9999999-', 'bytes=-0', 'bytes=-99999999999999999999', 'bytes=1e3-', 'bytes=0x0-1', 'items=0-1', 'bytes 0-1',
@@ -43,13 +45,13 @@ export const NAMES = [
   'Tus-Resumable', 'Upload-Offset', 'Upload-Length', 'Upload-Defer-Length', 'Upload-Metadata', 'Upload-Concat', 'Upload-Checksum', 'Content-Type', 'Content-Encoding', 'X-HTTP-Method-Override', 'Range', 'If-Range', 'If-Match',
   'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since', 'Host', 'Origin', 'Access-Control-Request-Method', 'Access-Control-Request-Headers', 'X-Forwarded-For', 'X-Forwarded-Proto', 'X-Forwarded-Host', 'X-Forwarded-Prefix',
   'Forwarded', 'Accept', 'Accept-Version', 'Accept-Encoding', 'Authorization', 'Cookie', 'Referer', 'User-Agent', 'Trailer', 'TE', 'Via', 'Upload-Complete', 'Upload-Draft-Interop-Version', 'Upload-Expires', 'X-Request-Id', 'Request-Id',
-  'Prefer', 'Priority', 'Keep-Alive', 'Max-Forwards', 'Date', 'Content-Range', 'Content-Disposition', 'Content-Location', '__proto__', 'constructor', 'toString'
+  'Upload-Incomplete', 'Content-Digest', 'Repr-Digest', 'Want-Repr-Digest', 'Upload-Limit', 'Prefer', 'Priority', 'Keep-Alive', 'Max-Forwards', 'Date', 'Content-Range', 'Content-Disposition', 'Content-Location', '__proto__', 'constructor', 'toString'
 ]
 /** What each of them is tried with, beside {@link TEXTS}. */
 export const VALUES: Readonly<Record<string, readonly string[]>> = {
   'Tus-Resumable': VERSIONS,
-  'Upload-Offset': NUMBERS,
-  'Upload-Length': NUMBERS,
+  'Upload-Offset': [...NUMBERS, ...NO_COUNTS],
+  'Upload-Length': [...NUMBERS, ...NO_COUNTS],
   'Upload-Defer-Length': NUMBERS,
   'Upload-Metadata': METADATA,
   'Upload-Concat': CONCATS,
@@ -67,8 +69,13 @@ export const VALUES: Readonly<Record<string, readonly string[]>> = {
   Forwarded: ['for=1;host=evil.example;proto=javascript', 'for="[::1]"', 'host=";"'],
   Trailer: ['Upload-Checksum', 'upload-checksum, x', 'Content-Length', 'Transfer-Encoding'],
   'Access-Control-Request-Method': METHODS,
-  'Upload-Complete': ['?0', '?1', '?2'],
-  'Upload-Draft-Interop-Version': ['3', '5', '6', '8']
+  'Upload-Complete': ['?0', '?1', ...NO_BOOLEANS],
+  'Upload-Incomplete': ['?0', '?1', ...NO_BOOLEANS],
+  'Upload-Draft-Interop-Version': ['3', '5', '6', '8', ...DIALECTS.map(({ interop }) => interop ?? '4')],
+  'Content-Digest': DIGESTS,
+  'Repr-Digest': DIGESTS,
+  'Want-Repr-Digest': WISHES,
+  'Upload-Limit': ['max-size=1', 'max-age=0', 'x', '']
 }
 
 function encode (text: string): string {

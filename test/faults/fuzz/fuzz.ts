@@ -14,13 +14,10 @@ export interface FuzzOptions {
   readonly connections: number
   /** Where the directory of the uploads is made. */
   readonly parent: string
-  /**
-   * Whether the server speaks tus alone. What is wrong in tus may be right, by chance, in the words of the draft: where it speaks both, uploads that
-   * no request should touch are not compared.
-   */
+  /** Whether the server speaks tus alone. Where it speaks both protocols, so does the fuzzer. */
   readonly tusOnly: boolean
-  /** More flags of `serve`. */
-  readonly flags?: readonly string[]
+  /** `fsync` or `none` */
+  readonly durability: string
   /** Sends the requests of one connection up to this one, and no others. */
   readonly replay?: { readonly connection: number, readonly index: number }
   readonly onProgress?: (sent: number) => void
@@ -43,7 +40,7 @@ export interface FuzzReport {
 /** Starts a server, asks it nonsense, and looks whether it is what it was. */
 export async function fuzz (options: FuzzOptions): Promise<FuzzReport> {
   const directory = await mkdtemp(join(options.parent, 'fastify-tus-fuzz-'))
-  const server = await Server.start(directory, [...options.flags ?? [], ...options.tusOnly ? ['--no-ietf'] : []])
+  const server = await (options.tusOnly ? Server.start(directory, options.durability) : Server.startApplication(directory, options.durability))
   try {
     return await new Fuzz(options, server, directory).run()
   } finally {
@@ -74,25 +71,29 @@ class Fuzz {
 
   async run (): Promise<FuzzReport> {
     const { seed } = this.#options
-    const victims = await createProtected(this.#keeper, this.#directory)
+    const { tusOnly } = this.#options
+    const victims = await createProtected(this.#keeper, this.#directory, tusOnly)
+    // What is spoiled in tus may be right, by chance, in the words of the draft: that aims at others.
+    const decoys = tusOnly ? victims : await createProtected(this.#keeper, this.#directory, tusOnly)
     this.#keeper.close()
     await wait(200)
-    const descriptors = this.#getDescriptors(victims).length
+    const all = [...new Set([...victims, ...decoys])]
+    const descriptors = this.#getDescriptors(all).length
     const listing = listDirectory(this.#directory)
-    this.#clients = this.#makeClients(victims)
+    this.#clients = this.#makeClients(victims, decoys)
 
     const start = performance.now()
-    const watch = setInterval(() => this.#watch(victims), 1000)
+    const watch = setInterval(() => this.#watch(victims, all), 1000)
     const gone = this.#waitForExit()
     await Promise.race([Promise.all(this.#clients.map(client => client.run())), gone])
     const took = performance.now() - start
     clearInterval(watch)
 
-    await this.#conclude(victims, listing)
+    await this.#conclude(victims, all, listing)
     const requests = this.#countSent()
     const memory = this.#memory.report()
     if (requests >= WARM && memory.end - memory.begin > MOST_GROWTH) this.#fault(`memory grew from ${memory.begin} to ${memory.end} bytes`)
-    const end = await this.#waitForDescriptors(victims, descriptors)
+    const end = await this.#waitForDescriptors(all, descriptors)
     // From here on it may end.
     this.#done = true
     return {
@@ -108,7 +109,7 @@ class Fuzz {
     }
   }
 
-  #makeClients (victims: readonly Protected[]): Client[] {
+  #makeClients (victims: readonly Protected[], decoys: readonly Protected[]): Client[] {
     const { requests, connections, replay, seed } = this.#options
     const numbers = replay ? [replay.connection] : Array.from({ length: connections }, (_, connection) => connection)
     return numbers.map(connection => new Client({
@@ -117,7 +118,9 @@ class Fuzz {
       connection,
       count: replay ? replay.index + 1 : Math.ceil(requests / connections),
       directory: this.#directory,
+      bilingual: !this.#options.tusOnly,
       victims,
+      decoys,
       sample: (victim, violate) => this.#sample(victim, violate),
       report: violation => this.#report(violation)
     }))
@@ -133,17 +136,16 @@ class Fuzz {
   }
 
   #sample (victim: Protected, violate: (message: string) => void): void {
-    if (!this.#options.tusOnly) return
     const check = findChange(this.#keeper, this.#directory, victim).then(change => { if (change !== null) violate(change) }, error => violate(String(error)))
     this.#pending.add(check)
     check.finally(() => this.#pending.delete(check))
   }
 
-  #watch (victims: readonly Protected[]): void {
+  #watch (victims: readonly Protected[], all: readonly Protected[]): void {
     for (const client of this.#clients) client.checkHang(PATIENCE)
     this.#memory.note(this.#countSent(), this.#server.getMemory())
     this.#sample(victims[this.#countSent() % victims.length]!, message => this.#fault(message))
-    const cleaning = this.#removeOrphans(victims).catch(error => this.#fault(String(error)))
+    const cleaning = this.#removeOrphans(all).catch(error => this.#fault(String(error)))
     this.#pending.add(cleaning)
     cleaning.finally(() => this.#pending.delete(cleaning))
     this.#options.onProgress?.(this.#countSent())
@@ -166,12 +168,12 @@ class Fuzz {
   }
 
   /** When nobody asks any more, all that is left is what was there before. */
-  async #conclude (victims: readonly Protected[], listing: readonly string[]): Promise<void> {
+  async #conclude (victims: readonly Protected[], all: readonly Protected[], listing: readonly string[]): Promise<void> {
     if (this.#server.exit !== null) return
     await Promise.all(this.#pending)
     for (const id of this.#clients.flatMap(client => client.ids)) await this.#keeper.remove(id)
-    await this.#removeOrphans(victims, 1)
-    for (const victim of this.#options.tusOnly ? victims : []) {
+    await this.#removeOrphans(all, 1)
+    for (const victim of victims) {
       const change = await findChange(this.#keeper, this.#directory, victim)
       if (change !== null) this.#fault(change)
     }

@@ -15,7 +15,7 @@ export function makeValid (random: Random, slot: Slot, slots: readonly Slot[]): 
   if (slot.id === null) return random.chance(0.85) ? makeCreation(random, slot, slots) : makeMissing(random)
   const action = random.weigh(slot.complete || slot.kind === 'final' ? DONE : BEGUN)
   switch (action) {
-    case 'append': return makeAppend(random, slot)
+    case 'append': return tolerate(slot, makeAppend(random, slot))
     case 'inspect': return makeInspection(slot)
     case 'download': return makeDownload(random, slot)
     case 'terminate': return makeTermination(slot)
@@ -24,14 +24,15 @@ export function makeValid (random: Random, slot: Slot, slots: readonly Slot[]): 
   }
 }
 
-export function pathOf ({ id }: Slot): string {
-  return `/files/${id ?? 'none'}`
+export function pathOf ({ id, target }: Slot): string {
+  return target ? `/documents/~post/${id}` : `/files/${id ?? 'none'}`
 }
 
 /** Asks what has become of an upload of which that is not certain. */
 export function makeInspection (slot: Slot): Attempt {
   return attempt(makeRequest('HEAD', pathOf(slot), [TUS]), reply => {
-    if (slot.certain) return want(reply, slot.id === null ? 404 : 200) ?? compare(slot, reply)
+    if (slot.certain) return want(reply, slot.id === null ? 404 : 200) ?? compare(slot, reply) ?? noteAnswer(slot)
+    if (slot.range !== null) return want(reply, 200) ?? learnOffset(slot, slot.range, reply)
     if (reply.status === 404) slot.clear()
     else if (reply.status !== 200) return `HEAD of an upload is answered by ${reply.status}`
     else learn(slot, reply)
@@ -97,10 +98,15 @@ function makeAppend (random: Random, slot: Slot): Attempt {
   const request = addBody(random, makeRequest('PATCH', pathOf(slot), headers), CONTENT.subarray(slot.offset, slot.offset + size), wrong ? 'wrong' : 'right')
   if (slot.kind === 'final') return attempt(request, reply => want(reply, 403))
   if (wrong) return attempt(request, reply => want(reply, 460))
+  if (!slot.complete && slot.offset + size === length && isDoomed(slot, length)) return attempt(request, reply => want(reply, 400) ?? slot.clear() ?? null)
   return attempt(request, reply => {
-    if (reply.status !== 204) return want(reply, 204)
+    // The handler answers for its own.
+    const status = slot.target && slot.offset + size === length ? 200 : 204
+    if (reply.status !== status) return want(reply, status)
     slot.offset += size
     slot.length = length
+    slot.told = true
+    noteAnswer(slot)
     return wantField(reply, 'upload-offset', String(slot.offset))
   })
 }
@@ -110,7 +116,8 @@ function makeDownload (random: Random, slot: Slot): Attempt {
   const start = ranged ? random.int(slot.offset) : 0
   const end = ranged ? start + random.int(slot.offset - start) + 1 : slot.offset
   return attempt(makeRequest('GET', pathOf(slot), ranged ? [['Range', `bytes=${start}-${end - 1}`]] : []), reply => {
-    const wrong = want(reply, slot.complete ? ranged ? 206 : 200 : 404)
+    if (slot.loose) return DOWNLOADED.has(reply.status) ? null : `${reply.status} to a download`
+    const wrong = want(reply, slot.complete ? ranged ? 206 : 200 : slot.protocol === 'ietf' ? 204 : 404)
     if (wrong !== null || !slot.complete || !slot.genuine) return wrong
     return reply.body.equals(slot.content.subarray(start, end)) ? null : 'the download is not what was uploaded'
   })
@@ -149,15 +156,26 @@ function chooseLength (random: Random): number {
   return { none: 0, small: 1 + random.int(200), medium: random.int(4000), large: random.int(CONTENT.length) }[size]
 }
 
-function attempt (request: Request, settle: Attempt['settle']): Attempt {
+/** Where nobody knows all of it: anything but an error of the server. */
+export function tolerate (slot: Slot, attempt: Attempt): Attempt {
+  return slot.loose ? { ...attempt, refusable: false, settle: () => settleLost(slot) } : attempt
+}
+
+function settleLost (slot: Slot): null {
+  slot.certain = false
+  slot.genuine = false
+  return null
+}
+
+export function attempt (request: Request, settle: Attempt['settle']): Attempt {
   return { request, method: request.method, settle, refusable: true }
 }
 
-function want ({ status }: Reply, wanted: number): string | null {
+export function want ({ status }: Reply, wanted: number): string | null {
   return status === wanted ? null : `${status} instead of ${wanted}`
 }
 
-function wantField (reply: Reply, name: string, wanted: string): string | null {
+export function wantField (reply: Reply, name: string, wanted: string): string | null {
   const value = getField(reply, name)
   return value === wanted ? null : `${name} is ${value} instead of ${wanted}`
 }
@@ -165,6 +183,20 @@ function wantField (reply: Reply, name: string, wanted: string): string | null {
 function compare (slot: Slot, reply: Reply): string | null {
   if (slot.id === null) return null
   return wantField(reply, 'upload-offset', String(slot.offset)) ?? (slot.length === null ? wantField(reply, 'upload-defer-length', '1') : wantField(reply, 'upload-length', String(slot.length)))
+}
+
+function noteAnswer (slot: Slot): null {
+  slot.answered = slot.target && slot.complete
+  return null
+}
+
+/** What arrived of a body that was cut counts, and is what was sent. */
+function learnOffset (slot: Slot, [least, most]: readonly [number, number], reply: Reply): string | null {
+  const offset = Number(getField(reply, 'upload-offset') ?? NaN)
+  slot.range = null
+  slot.certain = true
+  slot.offset = offset
+  return offset >= least && offset <= most ? null : `${offset} is not from ${least} to ${most}, as the bytes that were sent`
 }
 
 function learn (slot: Slot, reply: Reply): void {
@@ -179,8 +211,21 @@ function learn (slot: Slot, reply: Reply): void {
     kind,
     // A final upload tells none as long as parts are missing.
     certain: offset !== undefined,
-    genuine: slot.genuine && kind === 'plain' && Number(offset ?? 0) <= CONTENT.length
+    genuine: slot.genuine && kind === 'plain' && Number(offset ?? 0) <= CONTENT.length,
+    loose: slot.bilingual,
+    protocol: slot.protocol,
+    target: slot.target
   })
+}
+
+/** Whether an upload of that length is not what was said that it is. */
+export function isDoomed ({ digests, kind }: Pick<Slot, 'digests' | 'kind'>, length: number): boolean {
+  return kind === 'plain' && [...digests].some(([algorithm, digest]) => digest !== null && digest !== digestOf(algorithm, CONTENT.subarray(0, length)))
+}
+
+/** @param algorithm as RFC 9530 calls it */
+export function digestOf (algorithm: string, bytes: Buffer): string {
+  return createHash(algorithm.replace('-', '')).update(bytes).digest('base64')
 }
 
 export function getId (reply: Pick<Reply, 'head'>): string {
@@ -189,3 +234,4 @@ export function getId (reply: Pick<Reply, 'head'>): string {
 
 const BEGUN = { append: 55, inspect: 15, download: 5, terminate: 20, describe: 5 }
 const DONE = { append: 5, inspect: 20, download: 40, terminate: 30, describe: 5 }
+const DOWNLOADED = new Set([200, 204, 206, 404])

@@ -16,8 +16,16 @@ export class Keeper {
     return getId({ head: `\r\nlocation: ${fields['location']}` })
   }
 
+  /** In the words of the draft. */
+  async createDraft (headers: Readonly<Record<string, string>>, body: Buffer): Promise<string> {
+    const { status, fields } = await this.ask('POST', '/files', headers, body, {})
+    if (status !== 201) throw new Error(`A valid creation is answered by ${status}`)
+    return getId({ head: `\r\nlocation: ${fields['location']}` })
+  }
+
   async remove (id: string): Promise<number> {
-    return (await this.ask('DELETE', `/files/${id}`)).status
+    const { status } = await this.ask('DELETE', `/files/${id}`)
+    return status === 404 ? (await this.ask('DELETE', `/documents/~post/${id}`)).status : status
   }
 
   /** What HEAD tells about an upload, without the date. */
@@ -30,9 +38,9 @@ export class Keeper {
     this.#agent.destroy()
   }
 
-  ask (method: string, path: string, headers: Readonly<Record<string, string>> = {}, body?: Buffer): Promise<{ status: number, fields: Readonly<Record<string, unknown>> }> {
+  ask (method: string, path: string, headers: Readonly<Record<string, string>> = {}, body?: Buffer, version: Readonly<Record<string, string>> = TUS): Promise<{ status: number, fields: Readonly<Record<string, unknown>> }> {
     return new Promise((resolve, reject) => {
-      const request = send({ port: this.#port, host: '127.0.0.1', method, path, agent: this.#agent, headers: { 'tus-resumable': '1.0.0', ...headers } })
+      const request = send({ port: this.#port, host: '127.0.0.1', method, path, agent: this.#agent, headers: { ...version, ...headers } })
       request.once('error', reject)
       request.once('response', response => {
         response.resume().once('error', reject).once('end', () => resolve({ status: response.statusCode!, fields: response.headers }))
@@ -41,3 +49,5 @@ export class Keeper {
     })
   }
 }
+
+const TUS = { 'tus-resumable': '1.0.0' }

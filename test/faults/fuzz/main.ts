@@ -29,7 +29,7 @@ const report = await fuzz({
   connections: Number(values.connections),
   parent: values.dir,
   tusOnly: !values['both-protocols'],
-  flags: ['--durability', values.durability],
+  durability: values.durability,
   ...connection !== undefined && index !== undefined && { replay: { connection, index } },
   onProgress: sent => { if (process.stdout.isTTY) process.stdout.write(`\r${sent} of ${requests}`) }
 })

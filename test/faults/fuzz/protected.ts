@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import type { Keeper } from './keeper.js'
 import { CONTENT } from './slot.js'
 
@@ -7,12 +8,14 @@ import { CONTENT } from './slot.js'
 export interface Protected {
   readonly id: string
   readonly offset: number
+  /** Whose words created it. */
+  readonly protocol: 'tus' | 'ietf'
   readonly seen: string
   readonly stored: string
 }
 
 /** One of each kind. */
-export async function createProtected (keeper: Keeper, directory: string): Promise<Protected[]> {
+export async function createProtected (keeper: Keeper, directory: string, tusOnly: boolean): Promise<Protected[]> {
   const uploads: Array<readonly [id: string, offset: number]> = []
   const add = async (headers: Readonly<Record<string, string>>, offset: number) => {
     const id = await keeper.create({ 'upload-metadata': 'filename YS5wbmc=,filetype aW1hZ2UvcG5n', ...headers }, offset > 0 ? CONTENT.subarray(0, offset) : undefined)
@@ -27,11 +30,16 @@ export async function createProtected (keeper: Keeper, directory: string): Promi
   const begun = await add({ 'upload-length': '900', 'upload-concat': 'partial' }, 70)
   uploads.push([await keeper.create({ 'upload-concat': `final;/files/${whole} /files/${whole}` }), 300])
   uploads.push([await keeper.create({ 'upload-concat': `final;/files/${whole} /files/${begun}` }), 0])
-  return Promise.all(uploads.map(async ([id, offset]) => ({ id, offset, seen: await keeper.inspect(id), stored: readStored(directory, id) })))
+  const known = uploads.length
+  if (!tusOnly) {
+    for (const { headers, offset } of DRAFTS) uploads.push([await keeper.createDraft(headers, CONTENT.subarray(0, offset)), offset])
+  }
+  return Promise.all(uploads.map(async ([id, offset], at) => ({ id, offset, protocol: at < known ? 'tus' : 'ietf', seen: await keeper.inspect(id), stored: readStored(directory, id) })))
 }
 
-/** What differs from the beginning; `null` if nothing does. */
+/** What differs from the beginning; `null` if nothing does. A request that is about to be refused may have noted something for this long. */
 export async function findChange (keeper: Keeper, directory: string, { id, seen, stored }: Protected): Promise<string | null> {
+  for (let patience = 20; patience > 0 && readStored(directory, id) !== stored; patience--) await wait(50)
   const now = readStored(directory, id)
   if (now !== stored) return `the files of the protected upload ${id} changed:\n${stored}\n${now}`
   const told = await keeper.inspect(id)
@@ -55,3 +63,10 @@ function read (path: string): string | null {
     return null
   }
 }
+
+const DRAFTS = [
+  { headers: { 'upload-complete': '?0', 'upload-length': '5000' }, offset: 0 },
+  { headers: { 'upload-complete': '?0' }, offset: 300 },
+  { headers: { 'upload-complete': '?0', 'upload-length': '5000', 'want-repr-digest': 'sha-256=1' }, offset: 200 },
+  { headers: { 'upload-complete': '?1' }, offset: 150 }
+]

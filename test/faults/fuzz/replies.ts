@@ -6,11 +6,14 @@ export interface Reply {
   readonly body: Buffer
   /** The server closes the connection behind it. */
   readonly closing: boolean
+  /** The heads of the interim responses ahead of it. */
+  readonly interim: readonly string[]
 }
 
 /** Cuts what a connection brings into responses. */
 export class ReplyParser {
   #bytes: Buffer = EMPTY
+  #interim: string[] = []
 
   push (chunk: Buffer): void {
     this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk])
@@ -21,7 +24,7 @@ export class ReplyParser {
     return this.#bytes
   }
 
-  /** The next final response to a request of that method; `null` until all of it is there. Interim ones are passed over. */
+  /** The next final response to a request of that method; `null` until all of it is there. */
   take (method: string): Reply | null {
     for (;;) {
       const end = this.#bytes.indexOf('\r\n\r\n')
@@ -32,7 +35,8 @@ export class ReplyParser {
       if (size === null || this.#bytes.length < end + 4 + size) return null
       const body = this.#bytes.subarray(end + 4, end + 4 + size)
       this.#bytes = this.#bytes.subarray(end + 4 + size)
-      if (status >= 200) return { status, head, body, closing: CLOSING.test(head) }
+      if (status >= 200) return { status, head, body, closing: CLOSING.test(head), interim: this.#interim.splice(0) }
+      this.#interim.push(head)
     }
   }
 }

@@ -4,16 +4,16 @@ import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 
-/** The built `serve` in a process of its own, with nothing said to it but what a user would say. */
+/** A server in a process of its own: the built `serve`, with nothing said to it but what a user would say, or an application. */
 export class Server {
   readonly #child: ChildProcess
   #port = 0
   #log = ''
   #exit: string | null = null
 
-  private constructor (directory: string, flags: readonly string[]) {
+  private constructor (args: readonly string[]) {
     const { NODE_OPTIONS: _, ...env } = process.env
-    this.#child = spawn(process.execPath, [CLI, 'serve', '--port', '0', '--dir', directory, '--log-level', 'error', ...flags], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child.stderr!.on('data', text => { this.#log = (this.#log + text).slice(0, 20_000) })
     this.#child.once('exit', (code, signal) => { this.#exit = String(signal ?? code) })
     const kill = () => { this.#child.kill('SIGKILL') }
@@ -21,10 +21,19 @@ export class Server {
     this.#child.once('exit', () => process.off('exit', kill))
   }
 
-  /** Resolves when it listens. */
-  static async start (directory: string, flags: readonly string[]): Promise<Server> {
+  /** Speaks tus alone. Resolves when it listens. */
+  static start (directory: string, durability: string): Promise<Server> {
+    return Server.#start([CLI, 'serve', '--port', '0', '--dir', directory, '--log-level', 'error', '--durability', durability, '--no-ietf'])
+  }
+
+  /** An application whose uploads speak both protocols, and that has a route of its own for the draft. Resolves when it listens. */
+  static startApplication (directory: string, durability: string): Promise<Server> {
+    return Server.#start([APPLICATION, directory, durability])
+  }
+
+  static async #start (args: readonly string[]): Promise<Server> {
     if (!existsSync(CLI)) throw new Error("The command is not built: run 'npm run build' first")
-    const server = new Server(directory, flags)
+    const server = new Server(args)
     let output = ''
     for await (const text of server.#child.stdout!.iterator({ destroyOnReturn: false })) {
       output += text
@@ -92,4 +101,6 @@ function readTarget (path: string): string[] {
 }
 
 /** Found through the package, as this file may be run from its sources or from `dist`. */
-const CLI = join(dirname(createRequire(import.meta.url).resolve('fastify-tus/package.json')), 'dist/lib/cli/main.js')
+const PACKAGE = dirname(createRequire(import.meta.url).resolve('fastify-tus/package.json'))
+const CLI = join(PACKAGE, 'dist/lib/cli/main.js')
+const APPLICATION = join(PACKAGE, 'test/faults/fuzz/application.mjs')
