@@ -64,7 +64,8 @@ function runTests (browser: Browser, server: ServerProcess): void {
     gate.open()
     await server.restart()
     await checkFinished(t, visited.page, files)
-    t.ok(visited.offsets.length >= 3 && visited.offsets.at(-1)! > 0, `PATCH from ${visited.offsets.join(', ')}`)
+    // The browser itself may send a request once more whose connection was cut: not every try is seen here.
+    t.ok(visited.offsets.length >= 2 && visited.offsets.at(-1)! > 0, `PATCH from ${visited.offsets.join(', ')}`)
     checkQuiet(t, visited)
   })
 
