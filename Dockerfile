@@ -6,13 +6,17 @@ RUN npm ci
 COPY tsconfig.json tsconfig.build.json ./
 COPY lib lib
 COPY adapters adapters
+COPY page page
+COPY scripts/build-page.mjs scripts/
 RUN npm run build
 
 FROM node:24-bookworm-slim AS modules
 WORKDIR /build
 COPY package.json package-lock.json ./
-# Fastify and the client of S3 are peers of the package; the lock file has their versions.
-RUN npm pkg set "dependencies.@aws-sdk/client-s3=$(npm pkg get devDependencies.@aws-sdk/client-s3 | tr -d '\"')" \
+# The clients of S3 and Azure and the metrics are optional peers of the package; the lock file has their versions.
+RUN for name in @aws-sdk/client-s3 @azure/storage-blob prom-client; do \
+    npm pkg set "dependencies.$name=$(npm pkg get "devDependencies.$name" | tr -d '\"')"; \
+  done \
   && npm pkg delete devDependencies scripts && npm install --omit=dev
 
 FROM node:24-bookworm-slim
