@@ -5,8 +5,8 @@ import { closeAfterUnreadBody } from './connection.js'
 import { capture } from './kept-answer.js'
 import type { Exchange } from './operations/exchange.js'
 import { replaceBody } from './problem.js'
-import type { Call } from './routes.js'
 import type { Upload } from './upload.js'
+import type { Call } from './verbs.js'
 
 /** What an application says about a document that has arrived. */
 export type Handler = (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply) => unknown

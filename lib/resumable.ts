@@ -7,7 +7,8 @@ import { getTargetIdOf, getTargetLocation } from './location.js'
 import { createDescription, type OwnLabels, type Resource } from './openapi/document.js'
 import type { ResolvedOptions } from './options.js'
 import { selectForTarget, selectProtocol } from './protocols/select.js'
-import { describe, getResourceVerbs, handle, post, type Site, type Verbs } from './routes.js'
+import { handle, type Site } from './routes.js'
+import { describe, getResourceVerbs, post, type Verbs } from './verbs.js'
 
 /** A function that stands for a handler until its route is known. */
 export type MakeResumable = <Marked extends (...args: never[]) => unknown>(handler: Marked) => Marked

@@ -1,8 +1,9 @@
-import { constants, copyFile, link, open, rename, rm } from 'node:fs/promises'
+import { constants, copyFile, link, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import { isCode } from './files.js'
 import type { Store } from './store.js'
+import { syncPath } from './sync-path.js'
 
 /**
  * Gives the bytes of a complete upload a second name, at once and without copying where both are on one file system that has hard links, and
@@ -26,15 +27,5 @@ async function linkOrCopy (from: string, to: string): Promise<void> {
     if (!isCode(error, 'EXDEV', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'ENOSYS')) throw error
     await copyFile(from, to, constants.COPYFILE_FICLONE)
     await syncPath(to)
-  }
-}
-
-async function syncPath (path: string): Promise<void> {
-  if (process.platform === 'win32') return
-  const file = await open(path, 'r')
-  try {
-    await file.sync()
-  } finally {
-    await file.close()
   }
 }

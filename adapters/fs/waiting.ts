@@ -1,7 +1,8 @@
-import { mkdir, open, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isCode, nullIfMissing, throwStorageError } from './failure.js'
 import type { Store } from './store.js'
+import { syncPath } from './sync-path.js'
 
 /** A file `<final>` in the folder `<partial>.waiting`: made without touching either upload, so no lock is needed. */
 export async function addWaiting ({ files, paths, directory }: Store, partial: string, final: string): Promise<void> {
@@ -10,7 +11,7 @@ export async function addWaiting ({ files, paths, directory }: Store, partial: s
   try {
     await makeFolder(folder)
     await writeFile(join(folder, final), '')
-    if (files.durability === 'fsync') await syncFolder(folder)
+    if (files.durability === 'fsync') await syncPath(folder)
   } catch (error) {
     throwStorageError(error)
   }
@@ -22,17 +23,6 @@ async function makeFolder (folder: string): Promise<void> {
     await mkdir(folder)
   } catch (error) {
     if (!isCode(error, 'EEXIST')) throw error
-  }
-}
-
-async function syncFolder (folder: string): Promise<void> {
-  // Windows can't open a folder, and needs not.
-  if (process.platform === 'win32') return
-  const file = await open(folder, 'r')
-  try {
-    await file.sync()
-  } finally {
-    await file.close()
   }
 }
 

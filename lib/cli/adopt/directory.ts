@@ -3,6 +3,7 @@ import type { Stats } from 'node:fs'
 import { basename, join, relative } from 'node:path'
 import { createPaths, type Paths } from '../../../adapters/fs/paths.js'
 import { parseRecord, serializeRecord } from '../../../adapters/fs/record.js'
+import { syncPath } from '../../../adapters/fs/sync-path.js'
 import { isValidId, type NewUpload } from '../../upload.js'
 import { parseForeign, toNewUpload, type ForeignUpload, type Origin } from './foreign.js'
 import { readHolder } from './holder.js'
@@ -79,7 +80,7 @@ async function commit (adoption: DirectoryAdoption, paths: Paths, { upload, data
   const old = join(directory, path)
   if (backup) await keep(old, join(directory, BACKUP), path)
   if (!isCommitted) {
-    await sync(paths.data(upload.id))
+    await syncPath(paths.data(upload.id))
     // The time that an incomplete upload has left begins now: it may have waited for longer than this server lets it.
     if (!complete) await utimes(paths.data(upload.id), new Date(), new Date())
     const temporary = paths.temporary(upload.id)
@@ -87,7 +88,7 @@ async function commit (adoption: DirectoryAdoption, paths: Paths, { upload, data
     // With `link`, nothing is replaced that came in between.
     if (from === 'tusd') await link(temporary, paths.record(upload.id)).finally(() => rm(temporary, { force: true }))
     else await rename(temporary, paths.record(upload.id))
-    await sync(directory)
+    await syncPath(directory)
   }
   if (from === 'tusd') await rm(old, { force: true })
 }
@@ -96,7 +97,7 @@ async function commit (adoption: DirectoryAdoption, paths: Paths, { upload, data
 async function keep (path: string, folder: string, name: string): Promise<void> {
   await mkdir(folder, { recursive: true })
   await link(path, join(folder, name)).catch(ignoreIfPresent)
-  await sync(folder)
+  await syncPath(folder)
 }
 
 /** The record belongs to whom the bytes belong to, where that can be done. */
@@ -109,16 +110,6 @@ async function writeRecord (path: string, text: string, { uid, gid }: Stats): Pr
     await file.close()
   }
   if (process.getuid?.() === 0) await chown(path, uid, gid)
-}
-
-async function sync (path: string): Promise<void> {
-  if (process.platform === 'win32') return
-  const file = await open(path, 'r')
-  try {
-    await file.sync()
-  } finally {
-    await file.close()
-  }
 }
 
 function isOurs (id: string, text: string): boolean {
