@@ -1,13 +1,14 @@
-import { CreateMultipartUploadCommand, ListMultipartUploadsCommand, ListObjectsV2Command, PutObjectCommand, UploadPartCommand, type S3Client } from '@aws-sdk/client-s3'
+import { AbortMultipartUploadCommand, CreateMultipartUploadCommand, ListMultipartUploadsCommand, ListObjectsV2Command, PutObjectCommand, UploadPartCommand, type S3Client } from '@aws-sdk/client-s3'
 import t, { type Test } from 'tap'
 import { createS3Storage } from '../../adapters/s3/index.js'
 import { adoptBucket, type BucketAdoption } from '../../lib/cli/adopt/bucket.js'
+import { runAdopt } from '../support/adopt.js'
 import { startApp } from '../support/app.js'
 import { begin, hasTusd, send, startTusd, startTusServer, type Begun, type BucketPlace } from '../support/foreign-servers.js'
 import { BYTES, TUS } from '../support/http-tus.js'
 import { createBucket, createClient, getServer } from '../support/s3/bucket.js'
 import { S3Proxy } from '../support/s3/proxy.js'
-import { runCli, ServerProcess } from '../support/server-process.js'
+import { ServerProcess } from '../support/server-process.js'
 import { download, makeBytes, sha256 } from '../support/tus-client-bytes.js'
 
 // Real uploads to the other servers on S3, which are then stopped; their buckets are adopted, and the clients go on where they were.
@@ -57,8 +58,9 @@ async function fill (t: Test, from: Origin) {
 }
 
 function adopt (from: Origin, { bucket, endpoint, prefix, accessKeyId, secretAccessKey }: Bucket, ...flags: string[]) {
-  const keys = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey }
-  return runCli(['adopt', '--from', from, '--bucket', bucket, '--endpoint', endpoint, '--prefix', prefix, ...flags], keys, 60_000)
+  process.env.AWS_ACCESS_KEY_ID = accessKeyId
+  process.env.AWS_SECRET_ACCESS_KEY = secretAccessKey
+  return runAdopt('--from', from, '--bucket', bucket, '--endpoint', endpoint, '--prefix', prefix, ...flags)
 }
 
 async function listKeys ({ client, bucket }: Bucket): Promise<string[]> {
@@ -166,7 +168,7 @@ t.test('an answer that gets lost while an adopted upload is completed does no ha
 })
 
 /** What another server writes for an upload, with parts of those numbers and sizes, and perhaps bytes behind them. Resolves to the last part of its path. */
-async function forge ({ client, bucket, prefix }: Bucket, id: string, parts: ReadonlyArray<readonly [number, number]>, tail = 0, from: Origin = 'tus-server'): Promise<string> {
+async function forge ({ client, bucket, prefix }: Bucket, id: string, parts: ReadonlyArray<readonly [number, number]>, tail = 0, from: Origin = 'tus-server', more: object = {}): Promise<string> {
   const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: prefix + id }))
   let at = 0
   for (const [number, size] of parts) {
@@ -176,7 +178,7 @@ async function forge ({ client, bucket, prefix }: Bucket, id: string, parts: Rea
   if (tail > 0) await client.send(new PutObjectCommand({ Bucket: bucket, Key: `${prefix + id}.part`, Body: CONTENT.subarray(at, at + tail) }))
   const path = from === 'tusd' ? `${id}+${UploadId}` : id
   const record = from === 'tusd'
-    ? { ID: path, Size: CONTENT.length, SizeIsDeferred: false, Offset: 0, MetaData: {}, IsPartial: false, IsFinal: false, PartialUploads: null, Storage: { Bucket: bucket, Key: prefix + id, Type: 's3store' } }
+    ? { ID: path, Size: CONTENT.length, SizeIsDeferred: false, Offset: 0, MetaData: {}, IsPartial: false, IsFinal: false, PartialUploads: null, Storage: { Bucket: bucket, Key: prefix + id, Type: 's3store' }, ...more }
     : { id, size: CONTENT.length, offset: 0, metadata: {}, creation_date: new Date().toISOString(), storage: { type: 's3', path: prefix + id, bucket } }
   const Metadata: Record<string, string> = from === 'tusd' ? {} : { 'upload-id': UploadId!, 'tus-version': '1.0.0' }
   await client.send(new PutObjectCommand({ Bucket: bucket, Key: `${prefix + id}.info`, Body: JSON.stringify(record), Metadata }))
@@ -193,6 +195,32 @@ t.test('an upload as tusd notes it goes on under its path, with the id of the mu
   const upload = { content: CONTENT, sent: 0, headers: { 'upload-length': String(CONTENT.length) } }
   await goOn(t, new URL(server.url).origin, { ...upload, name: 'its path', path: `/files/${path}`, kept: 11 * MIB + 1000 })
   await goOn(t, new URL(server.url).origin, { ...upload, name: 'encoded', path: `/files/${encodeURIComponent(path)}`, kept: CONTENT.length })
+})
+
+t.test('complete uploads as tusd notes them are adopted; partial ones, and a final one that was broken off, are left', async t => {
+  const place = await makeBucket(t, '')
+  await forge(place, 'whole', [], 0, 'tusd', { SizeIsDeferred: true })
+  const [, multipart] = (await forge(place, 'joined', [], 0, 'tusd', { IsFinal: true, PartialUploads: ['one', 'two'] })).split('+')
+  await place.client.send(new AbortMultipartUploadCommand({ Bucket: place.bucket, Key: 'joined', UploadId: multipart }))
+  await place.client.send(new PutObjectCommand({ Bucket: place.bucket, Key: 'joined', Body: CONTENT }))
+  await forge(place, 'part', [[1, 5 * MIB]], 0, 'tusd', { IsPartial: true })
+  await forge(place, 'broken', [[1, 5 * MIB]], 0, 'tusd', { IsFinal: true, PartialUploads: ['part'] })
+  await forge(place, 'last', [[10_000, 5 * MIB]], 0, 'tusd')
+  await place.client.send(new PutObjectCommand({ Bucket: place.bucket, Key: 'renamed.info', Body: JSON.stringify({ ID: 'other+1', Size: 1 }) }))
+  await place.client.send(new PutObjectCommand({ Bucket: place.bucket, Key: 'without.info', Body: JSON.stringify({ ID: 'without', Size: 1 }) }))
+  const { stdout } = await adopt('tusd', place, '--write', '--claimable', '--no-backup')
+  t.same(stdout.trim().split('\n'), [
+    'left "broken": a final upload that was broken off while its parts were put together: its client has to make it again',
+    'adopted "joined": complete, 13631488 bytes',
+    'left "last": all part numbers are used',
+    'left "part": a partial upload: the one that its client would make of it names it by an address that this server has not',
+    'adopted "whole": incomplete, 0 bytes, length not known yet',
+    'adopted 1 complete and 1 incomplete uploads, left 3'
+  ])
+  const { url } = await startApp(t, { storage: createS3Storage({ client: place.client, bucket: place.bucket }) })
+  const { headers } = await send(`${url}/joined`, 'HEAD', TUS, 200)
+  t.equal(headers.get('upload-concat'), 'final;/files/one /files/two')
+  t.equal((await download(`${url}/joined`)).sha256, sha256(CONTENT))
 })
 
 for (const flavour of ['aws', 'ceph'] as const) {

@@ -3,10 +3,11 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createFsStorage } from '../../adapters/fs/index.js'
 import { adoptDirectory } from '../../lib/cli/adopt/directory.js'
+import { runAdopt } from '../support/adopt.js'
 import { listNames, makeDirectory, startApp } from '../support/app.js'
 import { begin, hasTusd, send, startTusd, startTusServer, type Begun } from '../support/foreign-servers.js'
 import { BYTES, TUS } from '../support/http-tus.js'
-import { runCli, spawnNode } from '../support/server-process.js'
+import { spawnNode } from '../support/server-process.js'
 import { download, makeBytes, sha256 } from '../support/tus-client-bytes.js'
 
 // Real uploads to the other servers, which are then stopped; their directories are adopted, and the clients go on where they were, under the same paths.
@@ -38,7 +39,7 @@ async function fill (t: Test, from: Origin, most = 5): Promise<{ directory: stri
 }
 
 function adopt (directory: string, from: Origin, ...flags: string[]) {
-  return runCli(['adopt', '--from', from, '--directory', directory, ...flags])
+  return runAdopt('--from', from, '--directory', directory, ...flags)
 }
 
 /** A server of this project on a directory, and what its hooks heard of. */
@@ -193,6 +194,17 @@ t.test('a directory that tusd 2.9.2 has left: its uploads go on under their path
   await goOn(t, origin, { content, headers: {}, name: 'of unknown length', path: '/files/4f1def7ef4d3c3bb56e509c0bd9c42b3', sent: 500 })
   t.same(finished, ['84b84e2125d3852da125754896b11bd1', '4f1def7ef4d3c3bb56e509c0bd9c42b3'])
   t.same((await app.tus.find(finished[0]!))?.metadata, { filename: 'Grüße.txt', empty: '' })
+  t.match((await adopt(directory, 'tusd', '--write')).stdout, 'adopted 0 complete and 0 incomplete uploads, left 0\n')
+})
+
+t.test('what an adoption that was killed has left of tusd is cleared away by the next one', async t => {
+  const directory = join(await makeDirectory(t), 'uploads')
+  await cp('test/fixtures/tusd-directory', directory, { recursive: true })
+  await adopt(directory, 'tusd', '--write')
+  await cp('test/fixtures/tusd-directory', directory, { recursive: true, filter: path => !path.endsWith('.json') })
+  const run = await adopt(directory, 'tusd', '--write', '--no-backup')
+  t.match(run.stdout, 'adopted 0 complete and 0 incomplete uploads, left 0, 6 adopted before\n')
+  t.same((await listNames(directory)).filter(name => name.endsWith('.info')), [])
 })
 
 t.test('what can not be adopted is left as it is, and the reason is told', async t => {
