@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile, readdir, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { UsageError } from '../../lib/cli/flags.js'
 import { createDisplay, formatBar } from '../../lib/cli/upload/display.js'
@@ -312,4 +313,33 @@ t.test('a terminal gets bars that are drawn over, with lines above them', async 
     `b: is there\n${formatBar('a', { size: 100, sent: 50, rate: null }, 59)}\n\x1b[1A`,
     'a: is there\n'
   ])
+})
+
+t.test('anything else gets a line for each tenth of a file', async t => {
+  let output = ''
+  const display = createDisplay({ write: text => { output += text } })
+  display.begin('a', 1000)
+  display.begin('-', null)
+  display.resumed('a', 250)
+  for (const sent of [250, 299, 300, 305, 999, 1000]) display.progressed('a', sent)
+  display.progressed('-', 500)
+  display.failed('a', 'no answer', 500)
+  display.end('a', 'a: is there')
+  display.stop()
+  t.strictSame(output.trim().split('\n'), ['a: goes on at 250 B', 'a: 20 % of 1.0 kB', 'a: 30 % of 1.0 kB', 'a: 90 % of 1.0 kB', 'a: no answer; tries again in 0:01', 'a: is there'])
+})
+
+t.test('a bar measures a rate behind what was there before', async t => {
+  let output = ''
+  const display = createDisplay({ isTTY: true, write: text => { output += text } })
+  t.teardown(() => display.stop())
+  display.begin('a', 1000)
+  display.resumed('a', 500)
+  display.progressed('a', 600)
+  await setTimeout(300)
+  for (const sent of [700, 800]) display.progressed('a', sent)
+  await setTimeout(300)
+  display.progressed('a', 900)
+  await setTimeout(150)
+  t.match(output, /90 % {2}\d+ B\/s {2}0:0\d left/)
 })

@@ -98,3 +98,23 @@ t.test('what a hook throws with a status of its own goes out as it is', async t 
   t.equal(response.headers['retry-after'], '7')
   t.match(response.json(), { message: 'quota unknown' })
 })
+
+t.test('a hook that gives no limit that can be used does not mean that there is none', async t => {
+  for (const maxSize of [-1, 1.5, Number.NaN, undefined, '5']) {
+    const { app } = await makeApp(t, { maxSize: () => maxSize as number })
+    const response = await post(app, { 'upload-length': '5' })
+    t.match({ status: response.statusCode, ...response.json() }, { status: 500, code: 'TUS_ERR_HOOK_RESULT' }, String(maxSize))
+  }
+})
+
+t.test('what a storage can not do is not offered', async t => {
+  const offer = async (storage: Storage) => {
+    const { app } = await makeApp(t, { storage })
+    return String((await app.inject({ method: 'OPTIONS', url: '/files' })).headers['tus-extension']).split(',')
+  }
+  const { concatenate: _, addWaiting: __, ...storage } = createMemoryStorage()
+  const both = ['concatenation', 'concatenation-unfinished']
+  const among = (extensions: string[]) => both.filter(name => extensions.includes(name))
+  t.same(among(await offer(storage)), [])
+  t.same(among(await offer({ ...storage, concatenate: async () => 0 })), ['concatenation'])
+})
