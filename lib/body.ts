@@ -64,6 +64,12 @@ export class RequestBody implements UploadBody {
     return this.#interruption
   }
 
+  /** Bytes that it brings at most. */
+  get most (): number {
+    const { declared, limit } = this.#options
+    return Math.min(declared ?? limit, limit)
+  }
+
   /** Bytes that arrived so far. */
   get received (): number {
     return this.#received

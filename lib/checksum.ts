@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
 /** The algorithms that a checksum can name, as tus spells them. */
@@ -11,21 +11,28 @@ export interface Checksum {
   readonly digest: Buffer
 }
 
-/** Adds up bytes as they come, for one or several algorithms: which one counts may be known only at the end. */
-export class Digests {
-  readonly #hashes: ReadonlyMap<ChecksumAlgorithm, Accumulator>
+/** Adds up the bytes of one body, for one or several algorithms: which one counts may be known only at the end. */
+export interface Digests {
+  /** The batch is the caller's again when this resolves. */
+  update(batch: readonly Uint8Array[]): Promise<void> | void
+  /** In Base64, by algorithm. Ends the adding up. */
+  finish(): Promise<DigestsFound> | DigestsFound
+  /** Frees what it holds, also in the middle. Idempotent. */
+  close(): void
+}
 
-  constructor (algorithms: readonly ChecksumAlgorithm[]) {
-    this.#hashes = new Map(algorithms.map(algorithm => [algorithm, algorithm === 'crc32' ? new Crc32() : createHash(algorithm)]))
-  }
+/** Digests in Base64, by algorithm. */
+export type DigestsFound = ReadonlyMap<ChecksumAlgorithm, string>
 
-  update (chunk: Uint8Array): void {
-    for (const hash of this.#hashes.values()) hash.update(chunk)
-  }
-
-  /** Whether the bytes are the ones that the client meant. Ends the adding up. */
-  match ({ algorithm, digest }: Checksum): boolean {
-    return this.#hashes.get(algorithm)?.digest().equals(digest) ?? false
+/** Adds up where it is called. */
+export function createDigests (algorithms: readonly ChecksumAlgorithm[]): Digests {
+  const hashes = algorithms.map(algorithm => [algorithm, algorithm === 'crc32' ? new Crc32() : createHash(algorithm)] as const)
+  return {
+    update (batch) {
+      for (const chunk of batch) for (const [, hash] of hashes) hash.update(chunk)
+    },
+    finish: () => new Map(hashes.map(([algorithm, hash]) => [algorithm, hash.digest('base64')])),
+    close () {}
   }
 }
 
@@ -36,8 +43,6 @@ export function getDigestLength (algorithm: ChecksumAlgorithm): number {
 
 const LENGTHS: Readonly<Record<ChecksumAlgorithm, number>> = { sha1: 20, sha256: 32, sha512: 64, md5: 16, crc32: 4 }
 
-type Accumulator = Pick<Hash, 'update'> & { digest(): Buffer } | Crc32
-
 /** CRC-32 as in zlib and Ethernet; the digest is its four bytes, the most significant first. */
 class Crc32 {
   #value = 0
@@ -46,9 +51,9 @@ class Crc32 {
     this.#value = crc32(chunk, this.#value)
   }
 
-  digest (): Buffer {
+  digest (encoding: BufferEncoding): string {
     const digest = Buffer.alloc(4)
     digest.writeUInt32BE(this.#value)
-    return digest
+    return digest.toString(encoding)
   }
 }

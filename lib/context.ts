@@ -2,6 +2,7 @@ import { Admission } from './admission.js'
 import { Arrivals } from './arrivals.js'
 import { Background } from './background.js'
 import { BodyBudget } from './body-budget.js'
+import { DigestPool } from './digest-pool.js'
 import { ExpiredIds } from './expiration.js'
 import { Hooks } from './hooks.js'
 import { createMemoryLocker, type Locker } from './locker.js'
@@ -20,6 +21,7 @@ export interface Context {
   readonly hooks: Hooks
   readonly admission: Admission
   readonly budget: BodyBudget
+  readonly digestPool: DigestPool
   readonly openBodies: OpenBodies
   /** The ids of the uploads that receive a body in this process. */
   readonly receiving: Set<string>
@@ -42,6 +44,7 @@ export function createContext (wanted: ResolvedOptions, storage: Storage): Conte
     hooks: new Hooks(),
     admission: new Admission(options.maxConcurrentUploads),
     budget: new BodyBudget(),
+    digestPool: new DigestPool(options.digestThreads),
     openBodies: new OpenBodies(),
     receiving: new Set(),
     arrivals: new Arrivals(),

@@ -88,6 +88,7 @@ export const TUS_ERR_TOO_MANY_UPLOADS = define<{ max: number, retryAfter: number
 export const TUS_ERR_STORAGE_FULL = define('TUS_ERR_STORAGE_FULL', 507, () => 'There is no room left to store this')
 export const TUS_ERR_STORAGE_UNAVAILABLE = define('TUS_ERR_STORAGE_UNAVAILABLE', 503, () => 'The storage can not be used at present: try again later')
 export const TUS_ERR_STORAGE_FAILED = define('TUS_ERR_STORAGE_FAILED', 500, () => 'The storage failed')
+export const TUS_ERR_CHECKSUM_UNAVAILABLE = define('TUS_ERR_CHECKSUM_UNAVAILABLE', 503, () => 'The bytes could not be verified: send them again')
 export const TUS_ERR_ID_INVALID = define<{ id: string }>('TUS_ERR_ID_INVALID', 500, () => 'The application chose an id that can not name an upload')
 export const TUS_ERR_HOOK_RESULT = define<{ hook: string, expected: string }>('TUS_ERR_HOOK_RESULT', 500, () => 'The application gave no usable answer about this request')
 export const TUS_ERR_HOOK_FAILED = define<{ hook: string }>('TUS_ERR_HOOK_FAILED', 500, () => 'The application failed to decide about this request')

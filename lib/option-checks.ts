@@ -29,6 +29,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   maxMetadataSize: ['a whole number of bytes', isWhole],
   extensions: [`a list of: ${EXTENSIONS.join(', ')}; each with the one that it extends`, isExtensionList],
   checksumAlgorithms: [`a list, not empty, of: ${CHECKSUM_ALGORITHMS.join(', ')}`, value => Array.isArray(value) && value.length > 0 && value.every(name => CHECKSUM_ALGORITHMS.includes(name))],
+  digestThreads: ['a whole number from 0 to 64', value => isWhole(value) && value <= 64],
   protocols: ['a list, not empty, of: tus, ietf', value => Array.isArray(value) && value.length > 0 && value.every(name => PROTOCOLS.includes(name))],
   interimResponses: BOOLEAN,
   expiration: ['false, or an object of incomplete, complete, sweepInterval, each a number of milliseconds above 0 or null', isExpiration],

@@ -2,6 +2,7 @@ import type { FastifyCorsOptions } from '@fastify/cors'
 import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
 import type { ConcurrencyLimit } from './admission.js'
 import { CHECKSUM_ALGORITHMS, type ChecksumAlgorithm } from './checksum.js'
+import { getDefaultThreads } from './digest-pool.js'
 import { TUS_ERR_HOOK_RESULT } from './errors.js'
 import type { Expiration } from './expiration.js'
 import { EXTENSIONS, type Extension } from './extensions.js'
@@ -35,6 +36,11 @@ export interface TusOptions {
   extensions?: readonly Extension[]
   /** The algorithms that a checksum may name. Default: all, `sha1 sha256 sha512 md5 crc32`. */
   checksumAlgorithms?: readonly ChecksumAlgorithm[]
+  /**
+   * How many threads, at most, add up the checksums of large bodies beside the main one; 0: none. Default: the cores beside the first, and no more than 2. Where
+   * several processes share the cores, it is on the application to divide them.
+   */
+  digestThreads?: number
   /** The protocols to speak: tus 1.0.0, and Resumable Uploads for HTTP. Default: both. */
   protocols?: readonly ProtocolName[]
   /** Whether clients that understand them get interim responses (104): some proxies break on them. Default `true`. */
@@ -93,6 +99,7 @@ export interface ResolvedOptions {
   readonly maxMetadataSize: number
   readonly extensions: ReadonlySet<Extension>
   readonly checksumAlgorithms: readonly ChecksumAlgorithm[]
+  readonly digestThreads: number
   /** `null` where nothing expires. */
   readonly expiration: Expiration | null
   /** In ms; `null`: no sweeps of its own. */
@@ -134,6 +141,7 @@ export function resolveOptions (options: TusOptions): ResolvedOptions {
     maxMetadataSize: options.maxMetadataSize ?? 4096,
     extensions: resolveExtensions(options.extensions ?? EXTENSIONS),
     checksumAlgorithms: options.checksumAlgorithms ?? CHECKSUM_ALGORITHMS,
+    digestThreads: options.digestThreads ?? getDefaultThreads(),
     ...resolveExpiration(options.expiration ?? {}),
     download: options.download ?? true,
     protocols: new Set(options.protocols ?? PROTOCOLS),

@@ -38,6 +38,7 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
     stopMetrics?.()
     await sweeper.stop()
     await context.background.drain()
+    await context.digestPool.close()
     await storage.close?.()
   })
   answerExpectContinue(app)

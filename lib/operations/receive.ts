@@ -4,7 +4,6 @@ import type { Context } from '../context.js'
 import { TUS_ERR_BODY_CUT, TUS_ERR_BODY_STALLED, TUS_ERR_BODY_TAKEN_OVER, TUS_ERR_SHUTTING_DOWN, TUS_ERR_UPLOAD_STOPPED, TusError } from '../errors.js'
 import { tell } from '../lifecycle.js'
 import type { Wanted } from '../locker.js'
-import type { UploadBody } from '../storage.js'
 import { changeState, isFull, type Upload } from '../upload.js'
 import { VerifiedBody } from '../verified-body.js'
 import type { BodyCommand, Ending } from './commands.js'
@@ -31,6 +30,7 @@ export async function receive (context: Context, upload: Upload, command: Receiv
 
 async function storeBody (context: Context, upload: Upload, command: Receiving, exchange: Exchange, wanted: Wanted, prepare: (() => Promise<void>) | null, body: RequestBody): Promise<Upload> {
   const keep = getKeep(command)
+  const verified = verify(context, body, command, upload)
   const leave = () => body.interrupt('wanted')
   if (wanted.requested) leave()
   else wanted.onRequest(leave)
@@ -38,7 +38,7 @@ async function storeBody (context: Context, upload: Upload, command: Receiving, 
   const reporter = new Reporter(context, upload, exchange, () => body.interrupt('stopped'))
   try {
     if (prepare !== null) await run(prepare, body)
-    const offset = await context.storage.append(upload.id, { offset: upload.offset, keep, ...reporter.addition, body: verify(body, command, upload) })
+    const offset = await context.storage.append(upload.id, { offset: upload.offset, keep, ...reporter.addition, body: verified ?? body })
     const appended = offset > upload.offset ? changeState(upload, { offset, modifiedAt: new Date() }) : upload
     exchange.see(appended)
     await reporter.end(appended)
@@ -51,6 +51,7 @@ async function storeBody (context: Context, upload: Upload, command: Receiving, 
     await context.hooks.runPost('postFail', exchange.log, exchange.request, upload, error)
     throw error
   } finally {
+    verified?.close()
     context.receiving.delete(upload.id)
     context.openBodies.delete(body)
   }
@@ -78,8 +79,8 @@ export function isInterruption (error: unknown): error is TusError {
   return error instanceof TusError && INTERRUPTION_CODES.has(error.code)
 }
 
-function verify (body: RequestBody, { verification }: BodyCommand, { offset }: Upload): UploadBody {
-  return verification === null ? body : new VerifiedBody(body, verification, reason => INTERRUPTED[reason](offset))
+function verify ({ digestPool }: Context, body: RequestBody, { verification }: BodyCommand, { offset }: Upload): VerifiedBody | null {
+  return verification === null ? null : new VerifiedBody(body, verification, digestPool, reason => INTERRUPTED[reason](offset))
 }
 
 const INTERRUPTED: Readonly<Record<Interruption, (offset: number) => TusError>> = {
