@@ -37,7 +37,7 @@ export class DigestThread {
     this.#slots = Array.from({ length: SLOTS }, () => new Uint8Array(new SharedArrayBuffer(SLOT)))
     this.#free = this.#slots.map((_, slot) => slot)
     // What the application wants loaded into its own threads, by flags or by NODE_OPTIONS, is not for this one.
-    this.#worker = new Worker(DIGEST_PROGRAM, { eval: true, execArgv: [], env: {}, workerData: this.#slots })
+    this.#worker = new Worker(DIGEST_PROGRAM, { name: THREAD_NAME, eval: true, execArgv: [], env: {}, workerData: this.#slots })
     this.#worker.on('message', this.#hear)
     this.#worker.on('error', cause => this.#end(cause))
     this.#worker.on('exit', () => this.#end())
@@ -170,6 +170,8 @@ interface Settle<Value> {
   readonly reject: (error: Error) => void
 }
 
+/** What debuggers and lists of threads call it. */
+export const THREAD_NAME = 'tus-digests'
 /** Bytes. */
 const SLOT = 512 * 1024
 const SLOTS = 8

@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import type { Worker } from 'node:worker_threads'
 import { crc32 } from 'node:zlib'
 import { getDefaultThreads } from '../../lib/digest-pool.js'
+import { THREAD_NAME } from '../../lib/digest-thread.js'
 import { startApp, type TestApp } from '../support/app.js'
 import { BYTES, TUS, createUpload, getOffset, makeBytes, patch, until } from '../support/http-tus.js'
 import { formatHead, openRaw, type RawClient, type RawResponse } from '../support/raw-socket.js'
@@ -30,13 +31,20 @@ interface Server extends TestApp {
 async function start (t: Test, digestThreads = 1): Promise<Server> {
   const threads: Worker[] = []
   let heard = 0
-  const note = (thread: Worker) => {
+  onThread(t, thread => {
     threads.push(thread)
     thread.on('message', () => { heard++ })
-  }
-  process.on('worker', note)
-  t.teardown(() => { process.off('worker', note) })
+  })
   return { ...await startApp(t, { digestThreads }), threads, heard: () => heard }
+}
+
+/** Hears of threads for digests when they are made. Where Node tells of those that load modules, it tells all names, too. */
+function onThread (t: Test, hear: (thread: Worker) => void): void {
+  const listen = (thread: Worker & { threadName?: string | null }) => {
+    if (thread.threadName === undefined || thread.threadName === THREAD_NAME) hear(thread)
+  }
+  process.on('worker', listen)
+  t.teardown(() => { process.off('worker', listen) })
 }
 
 interface Sending {
@@ -150,7 +158,7 @@ t.test('where a thread ends in the middle, the body counts for nothing, and the 
 
 t.test('where a thread ends before it runs, the body does without it', async t => {
   const server = await start(t)
-  process.once('worker', thread => { thread.terminate() })
+  onThread(t, thread => { thread.terminate() })
   const sending = { url: await create(server), value: checksum('sha1', CONTENT) }
   t.match(await send(t, server.port, { ...sending, content: SPOILT }), { status: 460 })
   t.match(await send(t, server.port, sending), { status: 204 })
