@@ -52,7 +52,8 @@ export class DigestPool {
 
   async #start (): Promise<void> {
     try {
-      this.#threads = [...this.#threads, await DigestThread.start()]
+      const thread = await DigestThread.start()
+      this.#threads = [...this.#threads, thread]
     } catch {
       // Where one can't be started, the next could not either: it goes on with those that there are.
       this.#most = this.#threads.length

@@ -125,6 +125,7 @@ t.test('a bad option throws at registration, and names the option', async t => {
     ['maxAppendSize', [-1, 1.5, NaN, Infinity, '5']],
     ['maxMetadataSize', [-1, 1.5, null, '5']],
     ['extensions', ['creation', ['nonsense'], ['creation-defer-length'], ['creation-with-upload'], null, [7]]],
+    ['digestThreads', [-1, 1.5, 65, NaN, '1', true, null]],
     ['protocols', [[], ['http'], 'tus', null]],
     ['download', [1, 'yes', null]],
     ['locker', [{}, null, () => {}]],
