@@ -1,6 +1,7 @@
-import { UploadMissing, type UploadBody } from '../../lib/storage.js'
+import { OffsetConflict, UploadMissing, type UploadBody } from '../../lib/storage.js'
 import { append } from './append.js'
-import { isConflict, isMissing, throwStorageError } from './failures.js'
+import { isConflict, isMissing, Superseded, throwStorageError } from './failures.js'
+import { rethrow, retry } from './retry.js'
 import type { Store } from './store.js'
 
 /**
@@ -8,10 +9,15 @@ import type { Store } from './store.js'
  * address of every part.
  */
 export async function concatenate (store: Store, id: string, parts: readonly string[]): Promise<number> {
-  const entry = await store.entries.load(id)
-  if (entry === null) throw new UploadMissing('There is no such upload')
-  if (entry.offset > 0) return entry.offset
-  return append(store, id, { offset: 0, keep: 'all-or-nothing', body: toBody(readParts(store, parts)) })
+  return retry(async () => {
+    const entry = await store.entries.load(id)
+    if (entry === null) throw new UploadMissing('There is no such upload')
+    if (entry.offset > 0) return entry.offset
+    return append(store, id, { offset: 0, keep: 'all-or-nothing', body: toBody(readParts(store, parts)) }).catch(error => {
+      // Another process has put it together, or has looked at it so that this one may not.
+      throw error instanceof OffsetConflict ? new Superseded(`Another process has gone on with upload ${id}`, { cause: error }) : error
+    })
+  }, rethrow)
 }
 
 function toBody (chunks: AsyncGenerator<Uint8Array>): UploadBody {

@@ -73,10 +73,11 @@ class Outage extends StorageUnavailable implements Failure {
   }
 }
 
-/** Another process has gone on with the upload: what this one was about to write comes to nothing. */
-export class Superseded extends Error {
-  override readonly name = 'Superseded'
-}
+/**
+ * Another process has gone on with the upload: what this one was about to write comes to nothing. Where that happens again and again, the client
+ * hears what it hears of a storage that can't be used at present, and comes again.
+ */
+export class Superseded extends StorageUnavailable {}
 
 /** Whether others have gone on with the upload, or removed it: nothing of what this writer was about to write counts. */
 export function isOvertaken (error: unknown): boolean {

@@ -1,4 +1,4 @@
-import { UploadExists, UploadMissing } from '../../lib/storage.js'
+import { StorageUnavailable, UploadExists, UploadMissing } from '../../lib/storage.js'
 import type { NewUpload } from '../../lib/upload.js'
 import type { S3Bucket } from './bucket.js'
 import type { Holder, MemoryBudget } from './budget.js'
@@ -103,7 +103,7 @@ export class Records {
       entry.record = found.record
       entry.etag = found.etag
     }
-    throw new Error('The record of an upload changed too often')
+    throw new StorageUnavailable('The record of an upload changed too often')
   }
 
   /**
@@ -120,7 +120,7 @@ export class Records {
       if (found.record.removed) throw new UploadMissing('The upload was removed')
       entry = this.#see(entry.id, found.record, found.etag)
     }
-    throw new Error('The record of an upload changed too often')
+    throw new StorageUnavailable('The record of an upload changed too often')
   }
 
   async delete (id: string): Promise<void> {

@@ -187,6 +187,24 @@ t.test('in a container', { skip }, async t => {
     t.match(await two.storage.find(id), { length: 3, offset: 3, complete: true })
   })
 
+  t.test('two processes put one final upload together at the same time: both come to the end, and who is always overtaken hears that it may come again', async t => {
+    const [one, two] = [await machines.open({ blockSize: MIB }), await machines.open({ blockSize: MIB })]
+    const parts = [await create(one, { length: 3, partial: true }), await create(one, { length: 3, partial: true })]
+    for (const part of parts) await append(one.storage, part, 0, 'abc')
+    const id = await create(one, { length: 6, final: true, parts })
+    const isCommit = ({ method, key }: { method: string, key: string }) => method === 'PUT' && key.endsWith(id)
+    let ahead: () => Promise<unknown> = () => two.storage.find(id, { settled: true })
+    one.proxy.intercept = async call => {
+      if (isCommit(call)) await ahead()
+      return null
+    }
+    await t.rejects(one.storage.concatenate!(id, parts), StorageUnavailable)
+    t.match(await two.storage.find(id), { offset: 0, complete: false })
+    ahead = () => two.storage.concatenate!(id, parts)
+    t.equal(await one.storage.concatenate!(id, parts), 6)
+    t.equal(String(await readAll(two.storage, id)), 'abcabc')
+  })
+
   t.test('updates of several processes do not get lost, and the finish mark is set once', async t => {
     const processes = await Promise.all([1, 2, 3, 4].map(() => machines.open()))
     const id = await create(processes[0]!, { length: 3, serverMetadata: { count: 0 } })

@@ -2,7 +2,8 @@ import { CreateMultipartUploadCommand, HeadObjectCommand, ListMultipartUploadsCo
 import t, { type Test } from 'tap'
 import type { S3StorageOptions } from '../../adapters/s3/index.js'
 import { OffsetConflict, UploadMissing, type Storage } from '../../lib/storage.js'
-import { createGate, makeBytes, until } from '../support/http-tus.js'
+import { makeApp } from '../support/app.js'
+import { createGate, head, makeBytes, post, until } from '../support/http-tus.js'
 import type { Call } from '../support/s3/proxy.js'
 import { append, makeBody, MIB, readAll, setUp, type Machines, type Process } from '../support/s3/storages.js'
 import { makeUpload } from '../support/uploads.js'
@@ -209,6 +210,28 @@ t.test('two processes put one final upload together at the same time: both come 
     t.ok((await readAll(one!.storage, id))!.equals(Buffer.concat([CONTENT.subarray(0, 6 * MIB), OTHER.subarray(0, 7 * MIB)])))
     await until('nothing is left', async () => (await listUploads(machines)).length === 0)
   }
+})
+
+t.test('a final upload of which others always are ahead: the client hears that it may come again, and the next request puts it together', async t => {
+  const { machines, processes: [slow, fast] } = await open(t, 2)
+  const { app } = await makeApp(t, { storage: slow!.storage, generateId: () => 'final' })
+  for (const [id, content] of [['a', CONTENT.subarray(0, 6 * MIB)], ['b', OTHER.subarray(0, 7 * MIB)]] as const) {
+    await createUpload(slow!.storage, content.length, { id, partial: true })
+    await append(slow!.storage, id, 0, content)
+  }
+  slow!.proxy.intercept = async ({ operation, key }) => {
+    if (operation === 'PutObject' && key === `${machines.prefix}final.info`) await fast!.storage.find('final', { settled: true })
+    return null
+  }
+  const refused = await post(app, { 'upload-concat': 'final;/files/a /files/b' })
+  t.match(refused, { statusCode: 503 })
+  t.match(refused.json(), { code: 'TUS_ERR_STORAGE_UNAVAILABLE' })
+  t.match(await fast!.storage.find('final'), { offset: 0, complete: false })
+
+  slow!.proxy.intercept = () => null
+  t.match(await head(app, '/files/final'), { statusCode: 200, headers: { 'upload-offset': String(13 * MIB) } })
+  t.ok((await readAll(fast!.storage, 'final'))!.equals(Buffer.concat([CONTENT.subarray(0, 6 * MIB), OTHER.subarray(0, 7 * MIB)])))
+  await until('nothing is left', async () => (await listUploads(machines)).length === 0)
 })
 
 for (const meanwhile of ['goes on with', 'removes'] as const) {
