@@ -193,7 +193,7 @@ t.test('in a container', { skip }, async t => {
     for (const part of parts) await append(one.storage, part, 0, 'abc')
     const id = await create(one, { length: 6, final: true, parts })
     const isCommit = ({ method, key }: { method: string, key: string }) => method === 'PUT' && key.endsWith(id)
-    let ahead: () => Promise<unknown> = () => two.storage.find(id, { settled: true })
+    let ahead: () => Promise<unknown> = async () => (await machines.open()).storage.find(id, { settled: true })
     one.proxy.intercept = async call => {
       if (isCommit(call)) await ahead()
       return null
