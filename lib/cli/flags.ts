@@ -72,8 +72,7 @@ export class UsageError extends Error {}
  */
 export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv): ServeFlags {
   const values = parse(args)
-  // An empty variable, as container set-ups like to pass it, is none.
-  const get = (name: string): string | null => values[name] ?? (env[`FASTIFY_TUS_${name.toUpperCase().replaceAll('-', '_')}`] || null)
+  const get = (name: string): string | null => values[name] ?? readVariable(env, name)
   const has = (name: string): boolean => !['0', 'false', null].includes(get(name))
 
   const flags: ServeFlags = {
@@ -110,6 +109,11 @@ function parse (args: readonly string[]): Record<string, string | undefined> {
   } catch (error) {
     throw new UsageError((error as Error).message)
   }
+}
+
+/** What the environment says for a flag. An empty variable, as container set-ups like to pass it, is none. */
+export function readVariable (env: NodeJS.ProcessEnv, flag: string): string | null {
+  return env[`FASTIFY_TUS_${flag.toUpperCase().replaceAll('-', '_')}`] || null
 }
 
 function oneOf<Value> (name: string, text: string, expected: string, read: (text: string) => Value | null): Value {

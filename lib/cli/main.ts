@@ -16,13 +16,14 @@ const USAGE = `fastify-tus: resumable uploads over tus
                     [--trust-proxy CIDR] [--headers-timeout DURATION] [--max-connections N]
                     [--workers N] [--locks directory|process] [--log-level LEVEL] [--tusd-urls]
                     [--metrics] [--metrics-port PORT] [--metrics-tusd]
-  fastify-tus upload FILE... --to URL [--parallel N] [--chunk-size SIZE] [--metadata KEY=VALUE]... [--header 'NAME: VALUE']... [--retry N]
+  fastify-tus upload FILE... --to URL [--parallel N] [--chunk-size SIZE] [--metadata KEY=VALUE]... [--header 'NAME: VALUE']...
+                     [--retry N] [--stall-timeout DURATION]
   fastify-tus adopt --from tus-server|tusd
                     --directory DIR | --bucket NAME [--endpoint URL] [--region REGION] [--prefix PREFIX]
                     [--url-prefix /files] [--claimable] [--no-backup] [--write]
 
 Sizes read 5GB or 8MiB, durations 24h or 30s. Incomplete uploads expire that long after their last byte,
-by default after 24h. adopt takes over the uploads of another server where they are, and without --write only says which. With several workers, SIGHUP replaces one after the other. Each flag also reads from the environment: FASTIFY_TUS_PORT, FASTIFY_TUS_MAX_SIZE, …
+by default after 24h. adopt takes over the uploads of another server where they are, and without --write only says which. With several workers, SIGHUP replaces one after the other. Each flag of serve and upload also reads from the environment: FASTIFY_TUS_PORT, FASTIFY_TUS_MAX_SIZE, …
 `
 
 try {
@@ -68,7 +69,7 @@ async function start (flags: ServeFlags): Promise<void> {
 
 async function send (args: readonly string[]): Promise<void> {
   const [{ parseUploadFlags }, { upload }] = await Promise.all([import('./upload/flags.js'), import('./upload/index.js')])
-  const code = await upload(parseUploadFlags(args))
+  const code = await upload(parseUploadFlags(args, process.env))
   // When all that was printed has gone out.
   process.stdout.write('', () => process.exit(code))
 }

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile, readdir, stat, truncate, writeFile } from 'node:fs/promises'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -15,6 +16,8 @@ import { Relay } from '../support/relay.js'
 import { ServerProcess, spawnNode, type Run } from '../support/server-process.js'
 
 const MIB = 1024 ** 2
+/** Of an answer. */
+const PART = 'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\nla'
 
 /** A person's machine: files, and what the command remembers. */
 class Home {
@@ -79,14 +82,17 @@ async function startServer (t: Test, options: Parameters<typeof startApp>[1] = {
 
 t.test('flags', async t => {
   const to = ['--to', 'http://a.example/files']
-  t.strictSame(parseUploadFlags(['a', 'b', 'a', ...to]), { files: ['a', 'b'], to: 'http://a.example/files', parallel: 1, chunkSize: null, metadata: {}, headers: {}, retries: 8 })
-  t.match(parseUploadFlags([...to, '--parallel', '3', '--chunk-size', '8MiB', '--metadata', 'k=v=w', '--metadata', 'e=', '--header', 'X-A:  b: c ', '--retry', '0', '-']), {
-    files: ['-'], parallel: 3, chunkSize: 8 * MIB, metadata: { k: 'v=w', e: '' }, headers: { 'X-A': 'b: c' }, retries: 0
+  t.strictSame(parseUploadFlags(['a', 'b', 'a', ...to], {}), { files: ['a', 'b'], to: 'http://a.example/files', parallel: 1, chunkSize: null, metadata: {}, headers: {}, retries: 8, stallTimeout: 60_000 })
+  t.match(parseUploadFlags([...to, '--parallel', '3', '--chunk-size', '8MiB', '--metadata', 'k=v=w', '--metadata', 'e=', '--header', 'X-A:  b: c ', '--retry', '0', '--stall-timeout', '1.5m', '-'], {}), {
+    files: ['-'], parallel: 3, chunkSize: 8 * MIB, metadata: { k: 'v=w', e: '' }, headers: { 'X-A': 'b: c' }, retries: 0, stallTimeout: 90_000
   })
+  const env = { FASTIFY_TUS_TO: 'http://b.example/', FASTIFY_TUS_PARALLEL: '2', FASTIFY_TUS_CHUNK_SIZE: '', FASTIFY_TUS_HEADER: 'Authorization: Bearer x', FASTIFY_TUS_METADATA: 'k=v', FASTIFY_TUS_STALL_TIMEOUT: '0' }
+  t.match(parseUploadFlags(['a'], env), { to: 'http://b.example/', parallel: 2, chunkSize: null, headers: { Authorization: 'Bearer x' }, metadata: { k: 'v' }, stallTimeout: 0 })
+  t.match(parseUploadFlags(['a', ...to, '--header', 'X-A: b'], env), { to: 'http://a.example/files', headers: { 'X-A': 'b', Authorization: undefined } })
   const wrong = [[], ['a'], to, ['a', '--to', 'ftp://a'], ['a', '--to', 'files'], ['-', '-', ...to], ['a', ...to, '--parallel', '0'], ['a', ...to, '--chunk-size', '0'],
-    ['a', ...to, '--metadata', 'k'], ['a', ...to, '--metadata', 'ä=1'], ['a', ...to, '--header', 'hush'], ['a', ...to, '--retry', '-1'], ['a', ...to, '--what']]
+    ['a', ...to, '--metadata', 'k'], ['a', ...to, '--metadata', 'ä=1'], ['a', ...to, '--header', 'hush'], ['a', ...to, '--retry', '-1'], ['a', ...to, '--stall-timeout', 'soon'], ['a', ...to, '--stall-timeout', '25h'], ['a', ...to, '--what']]
   for (const args of wrong) {
-    const error = t.throws(() => parseUploadFlags(args)) as Error
+    const error = t.throws(() => parseUploadFlags(args, {})) as Error
     t.ok(error instanceof UsageError, args.join(' '))
     t.notMatch(error.message, /hush/)
   }
@@ -180,6 +186,50 @@ for (const signal of ['SIGKILL', 'SIGINT', 'SIGTERM'] as const) {
     t.not(url, relay.url)
   })
 }
+
+t.test('a connection that falls silent is given up, and the upload goes on over another one', async t => {
+  const { port, directory } = await startServer(t)
+  const relay = await Relay.start(t, port, 4 * MIB)
+  const home = await makeHome(t)
+  const file = await home.write('file.bin', 16 * MIB)
+  const command = home.start([file, '--to', relay.url, '--stall-timeout', '1s', '--retry', '100'])
+  await until('the middle', () => relay.holds)
+  await until('it tries again', () => command.stderr.includes('no answer (ETIMEDOUT); tries again'))
+  relay.open()
+  const { code, stdout, stderr } = await command.ended
+  t.equal(code, 0, stderr)
+  t.match(stderr, /: goes on at/)
+  t.equal(await hash(getStored(stdout, directory)), await hash(file))
+})
+
+t.test('so is one whose answer stays away, or ends in the middle', async t => {
+  const { port, directory } = await startServer(t)
+  let answers: Array<(client: Socket) => void> = []
+  const server = createServer(client => {
+    client.on('error', () => {})
+    const answer = answers.shift()
+    if (answer === undefined) {
+      const other = connect(port, '127.0.0.1').on('error', () => {})
+      client.pipe(other).pipe(client)
+    } else client.once('data', () => answer(client))
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  const to = `http://127.0.0.1:${(server.address() as AddressInfo).port}/files`
+  const home = await makeHome(t)
+  for (const [name, flags, reason, answer] of [
+    ['silence', ['--stall-timeout', '1s'], 'ETIMEDOUT', () => {}],
+    ['a part, and silence', ['--stall-timeout', '1s'], 'ETIMEDOUT', (client: Socket) => client.write(PART)],
+    ['a part, and the end', ['--stall-timeout', '0'], 'ECONNRESET', (client: Socket) => client.end(PART)]
+  ] as const) {
+    answers = [answer]
+    const file = await home.write(name, 100_000)
+    const { code, stdout, stderr } = await home.run([file, '--to', to, ...flags, '--retry', '100'])
+    t.equal(code, 0, stderr)
+    t.ok(stderr.includes(`no answer (${reason}); tries again`), `${name}: ${stderr}`)
+    t.equal(await hash(getStored(stdout, directory)), await hash(file))
+  }
+})
 
 t.test('another file of the same name begins anew', async t => {
   const { port, directory } = await startServer(t)

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
-import { UsageError } from '../flags.js'
-import { parseSize } from '../units.js'
+import { readVariable, UsageError } from '../flags.js'
+import { parseDuration, parseSize } from '../units.js'
 
 /** What `upload` was told, with every default filled in. */
 export interface UploadFlags {
@@ -16,22 +16,32 @@ export interface UploadFlags {
   readonly headers: Readonly<Record<string, string>>
   /** How often a file that does not get on is tried again. */
   readonly retries: number
+  /** After how long a connection on which nothing moves is given up, in ms; 0 is never. */
+  readonly stallTimeout: number
 }
 
-/** @throws UsageError */
-export function parseUploadFlags (args: readonly string[]): UploadFlags {
+/**
+ * Reads the flags of `upload`; what is not given comes from the environment (`FASTIFY_TUS_TO` for `--to`), then from the defaults.
+ *
+ * @throws UsageError
+ */
+export function parseUploadFlags (args: readonly string[], env: NodeJS.ProcessEnv): UploadFlags {
   const { values, files } = parse(args)
+  const get = (name: SingleFlag): string | null => values[name] ?? readVariable(env, name)
+  const getAll = (name: RepeatedFlag): readonly string[] => values[name] ?? [readVariable(env, name) ?? []].flat()
+  const [to, chunkSize] = [get('to'), get('chunk-size')]
   if (files.length === 0) throw new UsageError('a file is missing')
   if (files.filter(file => file === STDIN).length > 1) throw new UsageError('standard input can be sent once')
-  if (values.to === undefined) throw new UsageError('--to is missing: the URL where uploads are created')
+  if (to === null) throw new UsageError('--to is missing: the URL where uploads are created')
   return {
     files: [...new Set(files)],
-    to: parseUrl(values.to),
-    parallel: parseNumber('parallel', values.parallel ?? '1', 1, 64),
-    chunkSize: values['chunk-size'] === undefined ? null : parseChunkSize(values['chunk-size']),
-    metadata: Object.fromEntries((values.metadata ?? []).map(parseMetadata)),
-    headers: Object.fromEntries((values.header ?? []).map(parseHeader)),
-    retries: parseNumber('retry', values.retry ?? '8', 0, 1_000_000)
+    to: parseUrl(to),
+    parallel: parseNumber('parallel', get('parallel') ?? '1', 1, 64),
+    chunkSize: chunkSize === null ? null : parseChunkSize(chunkSize),
+    metadata: Object.fromEntries(getAll('metadata').map(parseMetadata)),
+    headers: Object.fromEntries(getAll('header').map(parseHeader)),
+    retries: parseNumber('retry', get('retry') ?? '8', 0, 1_000_000),
+    stallTimeout: parseStallTimeout(get('stall-timeout') ?? '60s')
   }
 }
 
@@ -60,6 +70,12 @@ function parseChunkSize (text: string): number {
   return size
 }
 
+function parseStallTimeout (text: string): number {
+  const duration = parseDuration(text)
+  if (duration === null || duration > DAY) throw new UsageError(`--stall-timeout must be a duration such as 60s, up to 24h, or 0, not '${text}'`)
+  return duration
+}
+
 function parseMetadata (text: string): [string, string] {
   const [, key, value] = /^([^=\s,]+)=(.*)$/su.exec(text) ?? []
   if (key === undefined || !/^[\x21-\x7e]+$/.test(key)) throw new UsageError(`--metadata must be key=value, with a key of ASCII characters, not '${text}'`)
@@ -82,5 +98,9 @@ const OPTIONS = {
   'chunk-size': { type: 'string' },
   metadata: { type: 'string', multiple: true },
   header: { type: 'string', multiple: true },
-  retry: { type: 'string' }
+  retry: { type: 'string' },
+  'stall-timeout': { type: 'string' }
 } as const
+type RepeatedFlag = 'metadata' | 'header'
+type SingleFlag = Exclude<keyof typeof OPTIONS, RepeatedFlag>
+const DAY = 86_400_000

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { DetailedError, Upload, UploadOptions } from 'tus-js-client'
 import { describe, getDelay, isLost, isPassing, SendError } from './failures.js'
 import type { UploadFlags } from './flags.js'
+import { createHttpStack } from './http-stack.js'
 import type { Source } from './source.js'
 
 /** What hears how a file gets on. */
@@ -67,6 +68,7 @@ async function createUpload (source: Source, flags: UploadFlags, listener: Liste
     chunkSize: flags.chunkSize ?? (source.size === null ? STREAM_CHUNK : Infinity),
     metadata: { ...source.metadata, ...flags.metadata },
     headers: { ...flags.headers },
+    httpStack: await createHttpStack(flags.stallTimeout),
     retryDelays: null,
     storeFingerprintForResuming: false,
     onUploadUrlAvailable () {
