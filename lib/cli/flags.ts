@@ -38,6 +38,8 @@ export interface ServeFlags {
 }
 
 export interface MetricsFlags {
+  /** Whether they were asked for; otherwise there are none where `prom-client` is not installed. */
+  readonly needed: boolean
   /** `null`: that of the uploads. */
   readonly port: number | null
   /** Whether to have them by tusd's names, too. */
@@ -142,7 +144,11 @@ function readS3 (get: (name: string) => string | null): S3Flags | null {
 function readMetrics (get: (name: string) => string | null, has: (name: string) => boolean): MetricsFlags | null {
   const port = optional('metrics-port', get('metrics-port'), 'a number from 1 to 65535', text => parsePort(text) || null)
   const tusd = has('metrics-tusd')
-  return has('metrics') || port !== null || tusd ? { port, tusd } : null
+  const needed = has('metrics') || port !== null || tusd
+  if (has('no-metrics') && needed) throw new UsageError('--no-metrics excludes all other flags of metrics')
+  // Where uploads are created at /metrics, it is theirs.
+  const isFree = !/^\/+metrics\/*$/.test(get('prefix') ?? '')
+  return needed || (isFree && !has('no-metrics')) ? { needed, port, tusd } : null
 }
 
 function readAzure (get: (name: string) => string | null, env: NodeJS.ProcessEnv): AzureFlags | null {
@@ -221,6 +227,7 @@ const OPTIONS = {
   metrics: flag,
   'metrics-port': text,
   'metrics-tusd': flag,
+  'no-metrics': flag,
   'log-level': text,
   'tusd-urls': flag
 } as const

@@ -15,7 +15,7 @@ const USAGE = `fastify-tus: resumable uploads over tus
                     [--max-size SIZE] [--expire DURATION] [--cors ORIGIN] [--no-download] [--no-ietf] [--no-page]
                     [--trust-proxy CIDR] [--headers-timeout DURATION] [--max-connections N]
                     [--workers N] [--locks directory|process] [--log-level LEVEL] [--tusd-urls]
-                    [--metrics] [--metrics-port PORT] [--metrics-tusd]
+                    [--metrics] [--metrics-port PORT] [--metrics-tusd] [--no-metrics]
   fastify-tus upload FILE... --to URL [--parallel N] [--chunk-size SIZE] [--metadata KEY=VALUE]... [--header 'NAME: VALUE']...
                      [--retry N] [--stall-timeout DURATION]
   fastify-tus adopt --from tus-server|tusd

@@ -5,16 +5,20 @@ import { createServer } from 'node:http'
 import type { Registry } from 'prom-client'
 import type { TusOptions } from '../options.js'
 import type { ServeFlags } from './flags.js'
-import { loadClient } from './prometheus.js'
+import { hasClient, loadClient } from './prometheus.js'
 import { answerPrimary, askPrimary } from './worker-metrics.js'
 
 /**
  * Answers `GET /metrics`: beside the uploads, or at a port of its own, where the primary does it if there is one. Resolves to the option of the plugin.
  *
- * @throws if `prom-client` is not installed
+ * @throws if they were asked for, and `prom-client` is not installed
  */
 export async function exposeMetrics (app: FastifyInstance, { metrics, host }: ServeFlags): Promise<Pick<TusOptions, 'metrics'>> {
   if (metrics === null) return {}
+  if (!metrics.needed && !await hasClient()) {
+    app.log.info('there are no metrics at /metrics: prom-client is not installed')
+    return {}
+  }
   const register = await createRegister()
   const read = cluster.isWorker ? askPrimary : () => register.metrics()
   if (metrics.port === null) app.get('/metrics', async (_request, reply) => reply.type(TEXT).send(await read()))

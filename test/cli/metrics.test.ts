@@ -5,7 +5,7 @@ import t from 'tap'
 import { UsageError, parseServeFlags } from '../../lib/cli/flags.js'
 import { makeDirectory } from '../support/app.js'
 import { BYTES, TUS, until } from '../support/http-tus.js'
-import { ServerProcess, spawnNode } from '../support/server-process.js'
+import { ServerProcess, spawnNode, waitForLine } from '../support/server-process.js'
 
 /** Stores five bytes, over a connection of its own. */
 async function upload (url: string): Promise<void> {
@@ -34,24 +34,28 @@ async function findPort (): Promise<number> {
 }
 
 t.test('flags', async t => {
-  t.equal(parseServeFlags([], {}).metrics, null)
-  t.strictSame(parseServeFlags(['--metrics'], {}).metrics, { port: null, tusd: false })
-  t.strictSame(parseServeFlags(['--metrics-tusd'], {}).metrics, { port: null, tusd: true })
-  t.strictSame(parseServeFlags([], { FASTIFY_TUS_METRICS_PORT: '9090' }).metrics, { port: 9090, tusd: false })
+  t.strictSame(parseServeFlags([], {}).metrics, { needed: false, port: null, tusd: false })
+  t.strictSame(parseServeFlags(['--metrics'], {}).metrics, { needed: true, port: null, tusd: false })
+  t.strictSame(parseServeFlags(['--metrics-tusd'], {}).metrics, { needed: true, port: null, tusd: true })
+  t.strictSame(parseServeFlags([], { FASTIFY_TUS_METRICS_PORT: '9090' }).metrics, { needed: true, port: 9090, tusd: false })
+  for (const args of [['--no-metrics'], ['--prefix', '/metrics/']]) t.equal(parseServeFlags(args, {}).metrics, null)
+  t.throws(() => parseServeFlags(['--no-metrics', '--metrics-tusd'], {}), new UsageError('--no-metrics excludes all other flags of metrics'))
   for (const port of ['0', 'x', '65536']) t.throws(() => parseServeFlags(['--metrics-port', port], {}), new UsageError(`--metrics-port must be a number from 1 to 65535, not '${port}'`))
 })
 
-t.test('--metrics answers at the port of the uploads', async t => {
-  const server = await ServerProcess.start(t, { flags: ['--metrics', '--metrics-tusd'] })
-  const url = new URL('/metrics', server.url).href
-  await upload(server.url)
-  t.equal(sum(await read(url, 'fastify_tus_uploads_finished_total')), 1)
-  t.equal(sum(await read(url, 'tusd_uploads_finished')), 1)
-  t.ok(sum(await read(url, 'process_resident_memory_bytes')) > 0)
-})
+for (const flags of [[], ['--metrics-tusd']]) {
+  t.test(`${flags[0] ?? 'without a flag, it'} answers at the port of the uploads`, async t => {
+    const server = await ServerProcess.start(t, { flags })
+    const url = new URL('/metrics', server.url).href
+    await upload(server.url)
+    t.equal(sum(await read(url, 'fastify_tus_uploads_finished_total')), 1)
+    t.equal(sum(await read(url, 'tusd_uploads_finished')), flags.length)
+    t.ok(sum(await read(url, 'process_resident_memory_bytes')) > 0)
+  })
+}
 
-t.test('without a flag there are none', async t => {
-  const server = await ServerProcess.start(t)
+t.test('with --no-metrics there are none', async t => {
+  const server = await ServerProcess.start(t, { flags: ['--no-metrics'] })
   t.equal((await fetch(new URL('/metrics', server.url))).status, 404)
 })
 
@@ -68,7 +72,7 @@ t.test('--metrics-port answers at a port of its own', async t => {
 for (const own of [false, true]) {
   t.test(`several workers answer with the metrics of all, ${own ? 'at a port of its own' : 'whichever is asked'}`, async t => {
     const port = own ? await findPort() : null
-    const server = await ServerProcess.start(t, { flags: ['--workers', '2', ...port === null ? ['--metrics'] : ['--metrics-port', String(port)]] })
+    const server = await ServerProcess.start(t, { flags: ['--workers', '2', ...port === null ? [] : ['--metrics-port', String(port)]] })
     const url = port === null ? new URL('/metrics', server.url).href : `http://127.0.0.1:${port}/metrics`
     for (let n = 0; n < 10; n++) await upload(server.url)
     const series = await read(url, 'fastify_tus_uploads_created_total')
@@ -85,15 +89,20 @@ for (const own of [false, true]) {
   })
 }
 
-t.test('where prom-client is not installed, it says what to do', async t => {
+t.test('where prom-client is not installed, there are none, and who asks for them is told what to do', async t => {
   const project = await makeDirectory(t)
   await cp('dist', join(project, 'dist'), { recursive: true })
   await cp('package.json', join(project, 'package.json'))
   await mkdir(join(project, 'node_modules/@fastify'), { recursive: true })
   const { dependencies } = JSON.parse(await readFile('package.json', 'utf8'))
   for (const name of [...Object.keys(dependencies), 'fastify']) await symlink(resolve('node_modules', name), join(project, 'node_modules', name))
+  const start = (flags: string[]) => spawnNode([join(project, 'dist/lib/cli/main.js'), 'serve', '--port', '0', '--dir', join(project, 'uploads'), ...flags])
+  const server = start([])
+  t.teardown(() => { server.kill('SIGKILL') })
+  const url = (await waitForLine(server, /listening on/)).split(' ').at(-1)!
+  t.equal((await fetch(new URL('/metrics', url))).status, 404)
   const run = async (flags: string[]) => {
-    const child = spawnNode([join(project, 'dist/lib/cli/main.js'), 'serve', '--port', '0', '--dir', join(project, 'uploads'), ...flags])
+    const child = start(flags)
     let stderr = ''
     child.stderr!.on('data', text => { stderr += text })
     const code = await new Promise(resolve => child.once('close', resolve))
