@@ -75,8 +75,29 @@ t.test('README: the plugin example takes a file, and refuses one without a name'
 
 t.test('README: the usage is the one that the command prints', async t => {
   const { stdout } = await run(process.execPath, ['dist/lib/cli/main.js', '--help'])
-  const flags = (text: string) => text.match(/\[--[^\]]+\]/g)?.sort()
-  t.same(flags(blocks[4]!.code), flags(stdout))
+  const usage = stdout.slice(stdout.indexOf('  fastify-tus'), stdout.indexOf('\n\nSizes'))
+  t.equal(blocks[4]!.code.trimEnd(), usage.replace(/^ {2}/gm, ''))
+})
+
+t.test('README: what it says was measured is what bench/README.md and docs/s3.md say', async t => {
+  const bench = await readFile('bench/README.md', 'utf8')
+  const s3 = await readFile('docs/s3.md', 'utf8')
+  const measured = (heading: string, server: string) => {
+    const table = bench.slice(bench.indexOf(`### ${heading}\n`))
+    const [, rate, , cost] = /^\|.*\|$/m.exec(table.slice(table.indexOf(`| ${server} |`)))![0].split('|').slice(1).map(cell => Number.parseFloat(cell))
+    return [rate!, cost!]
+  }
+  const said = (begins: string) => readme.split('\n').find(line => line.startsWith(`| ${begins}`))!.split('|').slice(2, 5)
+    .map(cell => [...cell.replace(/(?<=\d) (?=\d{3}\b)/g, '').matchAll(/\d+(?:\.\d+)?/g)].map(([number]) => Number(number)).slice(0, 2))
+  const servers = ['fastify-tus, durability fsync', '@tus/server on http', 'tusd']
+  const rows = [
+    ...servers.map((server, index) => [said('one upload of 256 MiB')[index]!, measured('One PATCH of 256 MiB', server)] as const),
+    ...servers.map((server, index) => [said('POST and PATCH of 1 KiB')[index]!, measured('POST + PATCH of 1 KiB, 8 connections', server.replace('fsync', 'none'))] as const)
+  ]
+  // Rounded to two digits, at least.
+  for (const [numbers, exact] of rows) for (const index of [0, 1]) t.ok(Math.abs(numbers[index]! / exact[index]! - 1) < 0.02, `${numbers[index]} is ${exact[index]}`)
+  const [, ours, ourCost, theirs, theirCost] = /medians: (\d+) MiB\/s and ([\d.]+) CPU\s[^]*`@tus\/s3-store` (\d+) and ([\d.]+)\./.exec(s3)!.map(Number)
+  t.same(said('into S3'), [[ours, ourCost], [theirs, theirCost], []])
 })
 
 t.test('README: the options are those of the code', async t => {
@@ -161,16 +182,31 @@ t.test('docs/migrate-from-tusd.md: URLs are rewritten as `serve --tusd-urls` doe
 
 t.test('the docs link to what is there, and the map to every page', async t => {
   const pages = (await readdir('docs', { recursive: true })).filter(name => name.endsWith('.md'))
-  for (const from of ['README.md', ...pages.map(name => join('docs', name))]) {
+  for (const from of ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'bench/README.md', ...pages.map(name => join('docs', name))]) {
     const missing: string[] = []
-    for (const [, target] of (await readFile(from, 'utf8')).matchAll(/\]\((?![a-z]+:)([^)#\s]+)[^)]*\)/g)) {
-      await access(join(from, '..', target!)).catch(() => missing.push(target!))
+    for (const [, target, anchor] of (await readFile(from, 'utf8')).matchAll(/\]\((?![a-z]+:)([^)#\s]*)#?([^)\s]*)\)/g)) {
+      const page = target === '' ? from : join(from, '..', target!)
+      const isThere = await access(page).then(() => anchor === '' || listAnchors(page).then(anchors => anchors.has(anchor!)), () => false)
+      if (!isThere) missing.push(`${target}#${anchor}`)
     }
     t.same(missing, [], from)
   }
   const map = await readFile('docs/README.md', 'utf8')
   for (const page of pages.filter(name => name !== 'README.md' && !name.startsWith('api'))) t.ok(map.includes(`(${page})`), page)
 })
+
+/** What links to a page may name behind `#`, as GitHub makes it of the headings. */
+async function listAnchors (page: string): Promise<Set<string>> {
+  const text = (await readFile(page, 'utf8')).replace(/^```[^]*?^```$/gm, '')
+  const anchors = new Set(Array.from(text.matchAll(/<a (?:id|name)="([^"]+)"/g), ([, name]) => name!))
+  for (const [, heading] of text.matchAll(/^#+ (.*)$/gm)) {
+    const plain = heading!.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase().replace(/[^\p{L}\p{N}_ -]/gu, '').replaceAll(' ', '-')
+    let name = plain
+    for (let again = 1; anchors.has(name); again++) name = `${plain}-${again}`
+    anchors.add(name)
+  }
+  return anchors
+}
 
 function findBlock (name: string): string {
   return blocks.find(block => block.name === name)?.code ?? ''

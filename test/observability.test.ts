@@ -1,26 +1,13 @@
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
-import t, { type Test } from 'tap'
-import { makeDirectory } from './support/app.js'
-import { spawnNode } from './support/server-process.js'
+import Fastify from 'fastify'
+import { readFile } from 'node:fs/promises'
+import t from 'tap'
+import { createMemoryStorage } from '../adapters/memory/index.js'
+import fastifyTus from '../lib/index.js'
+import { createComplete } from './support/http-tus.js'
+import { runScript } from './support/project.js'
 
 const text = await readFile('docs/observability.md', 'utf8')
 const [metrics, tracing] = [...text.matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, code]) => code!)
-
-/** Runs a script in a project that has installed what this one has. */
-async function run (t: Test, script: string): Promise<unknown> {
-  const project = await makeDirectory(t)
-  await mkdir(join(project, 'node_modules/@opentelemetry'), { recursive: true })
-  await symlink(resolve('.'), join(project, 'node_modules/fastify-tus'))
-  for (const name of ['fastify', 'prom-client', '@opentelemetry/api', '@opentelemetry/sdk-trace-base']) await symlink(resolve('node_modules', name), join(project, 'node_modules', name))
-  await writeFile(join(project, 'script.mjs'), script)
-  const child = spawnNode(['script.mjs'], { cwd: project })
-  let output = ''
-  for (const stream of [child.stdout!, child.stderr!]) stream.on('data', text => { output += text })
-  const code = await new Promise(resolve => child.once('close', resolve))
-  if (code !== 0) throw new Error(output)
-  return JSON.parse(output)
-}
 
 const APP = `
 import Fastify from 'fastify'
@@ -31,7 +18,7 @@ const upload = () => app.inject({ method: 'POST', url: '/files', headers: { 'tus
 `
 
 t.test('the example of metrics answers with them', async t => {
-  const answer = await run(t, `${APP}
+  const answer = await runScript(t, `${APP}
 ${metrics}
 await upload()
 const { statusCode, body } = await app.inject('/metrics')
@@ -41,7 +28,7 @@ await app.close()`)
 })
 
 t.test('the example of OpenTelemetry makes spans', async t => {
-  const spans = await run(t, `${APP}
+  const spans = await runScript(t, `${APP}
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import * as api from '@opentelemetry/api'
 const exporter = new InMemorySpanExporter()
@@ -54,4 +41,18 @@ const id = headers.location.split('/').at(-1)
 console.log(JSON.stringify(exporter.getFinishedSpans().map(span => [span.name, span.attributes['tus.upload.id'] === id, span.status.message])))
 await app.close()`)
   t.strictSame(spans, [['tus lock', true, null], ['tus append', true, null], ['tus request', true, null], ['tus request', false, 'TUS_ERR_UPLOAD_NOT_FOUND']])
+})
+
+t.test('the example of the log is a line as it is written', async t => {
+  const example = JSON.parse(/^```json\n([\s\S]*?)^```$/m.exec(text)![1]!)
+  const lines: string[] = []
+  const app = Fastify({ logger: { level: 'info', stream: { write: line => { lines.push(line) } } } })
+  t.teardown(() => app.close())
+  await app.register(fastifyTus, { storage: createMemoryStorage() })
+  await createComplete(app, 'hello')
+  const line = lines.map(line => JSON.parse(line)).find(({ event }) => event === 'finished')
+  t.same(Object.keys(line), Object.keys(example))
+  for (const name of ['level', 'event', 'msg']) t.equal(line[name], example[name])
+  t.equal(example.offset, example.length)
+  t.match(example.id, new RegExp(`^[0-9a-f]{${line.id.length}}$`))
 })
