@@ -11,6 +11,12 @@ const page = join(root, 'dist/lib/cli/page/index.html')
 if (isOlder(main, 'lib', 'adapters', 'package.json', 'tsconfig.build.json')) run('node_modules/@typescript/native/bin/tsc', '-p', 'tsconfig.build.json')
 if (isOlder(page, 'page', 'package.json', 'scripts/build-page.mjs')) run('scripts/build-page.mjs')
 
+// Whoever ends npm ends the server: the shell in between dies of the signal without passing it on.
+if (process.env.npm_lifecycle_event === 'start') {
+  const shell = process.ppid
+  setInterval(() => { if (process.ppid !== shell) process.kill(process.pid, 'SIGTERM') }, 200).unref()
+}
+
 process.argv = [process.execPath, main, 'serve', ...process.argv.slice(2)]
 await import(main)
 

@@ -10,7 +10,8 @@ import { listPages, readBlocks } from './support/pages.js'
 const run = promisify(execFile)
 const pages = await Promise.all((await listPages()).map(async page => ({ page, text: await readFile(page, 'utf8') })))
 const blocks = (await Promise.all((await listPages()).map(readBlocks))).flat().filter(({ language }) => language === 'sh')
-const { scripts } = JSON.parse(await readFile('package.json', 'utf8')) as { scripts: Readonly<Record<string, string>> }
+const { scripts, name, dependencies, devDependencies } = JSON.parse(await readFile('package.json', 'utf8')) as Record<'scripts' | 'dependencies' | 'devDependencies', Readonly<Record<string, string>>> & { name: string }
+const packages = new Set([name, ...Object.keys(dependencies), ...Object.keys(devDependencies)])
 const { stdout: help } = await run(process.execPath, ['dist/lib/cli/main.js', '--help'])
 const sources = await readSources(['test', 'scripts', 'bench/runner', 'lib'])
 
@@ -38,7 +39,7 @@ t.test('sh: names programs, scripts, flags and files that are there', async t =>
     }
   }
   for (const wrong of [
-    'npm run chaoss', 'npm run chaos -- --minute 10', 'npx tap --disable-coverag test/docs.test.ts', 'npx tap test/missing.test.ts', 'npx fastify-tuss upload a', 'npx fastify-tus uplod a',
+    'npm run chaoss', 'npm install fastify fastify-tsu', 'npm run chaos -- --minute 10', 'npx tap --disable-coverag test/docs.test.ts', 'npx tap test/missing.test.ts', 'npx fastify-tuss upload a', 'npx fastify-tus uplod a',
     'npx fastify-tus upload a --too b', 'npx fastify-tus upload a --max-size 5', 'fastify-tus adopt --form tusd', 'node bench/running.mjs', 'node bench/run.mjs --quik', 'frobnicate', 'docker run --env FASTIFY_TUS_MAXSIZE=1 x', 'RACE=1 npx tap', 'docker run --publich 1:1 x'
   ]) t.ok((await check(wrong)).length > 0, `finds what is wrong with: ${wrong}`)
 })
@@ -46,7 +47,7 @@ t.test('sh: names programs, scripts, flags and files that are there', async t =>
 t.test('in a line of text: names commands, flags and files that are there', async t => {
   let count = 0
   for (const { page, text } of pages) {
-    for (const [, code] of text.matchAll(/`((?:npx|npm run|fastify-tus (?:serve|upload|adopt)|node [\w/]+\.mjs) ?[^`\n]*)`/g)) {
+    for (const [, code] of text.matchAll(/`((?:npx|npm (?:run|install)|fastify-tus (?:serve|upload|adopt)|node [\w/]+\.mjs) ?[^`\n]*)`/g)) {
       for (const problem of await check(code!.replace(/[[\]]/g, ''))) t.fail(`${page}: ${code}: ${problem}`)
       count++
     }
@@ -92,6 +93,7 @@ async function check (line: string): Promise<string[]> {
   for (const file of args.filter(arg => /^[\w.]+\/.*\.(?:m?[jt]s|sh|md|conf)$/.test(arg))) if ((await find(file)).length === 0) problems.push(`there is no ${file}`)
   const given = args.filter(arg => arg.startsWith('--') && arg !== '--').map(arg => arg.split('=')[0]!)
   const script = program === 'npm' ? (args[0] === 'run' ? args[1]! : args[0]!) : null
+  if (script === 'install') return [...problems, ...args.slice(1).filter(name => !packages.has(name)).map(name => `nobody knows the package ${name}`)]
   if (script !== null && script !== 'ci' && !(script in scripts)) problems.push(`there is no script ${script}`)
   const known = script !== null
     ? await listFlags(script)

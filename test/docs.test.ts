@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { errorCodes } from '../lib/index.js'
 import { makeDirectory } from './support/app.js'
+import { until } from './support/http-tus.js'
 
 const root = resolve('.')
 const run = promisify(execFile)
@@ -23,14 +24,14 @@ const blocks: Block[] = [...readme.matchAll(/^```(\w+) ?(\S*)\n([\s\S]*?)^```$/g
   .map(([, language, name, code]) => ({ language: language!, name: name!, code: code! }))
 
 t.test('README: every code block is one that a test below runs', async t => {
-  t.same(blocks.map(({ language, name }) => `${language} ${name}`.trim()), ['sh', 'sh', 'js upload.mjs', 'js server.mjs', 'text'])
+  t.same(blocks.map(({ language, name }) => `${language} ${name}`.trim()), ['sh', 'sh', 'js upload.mjs', 'sh', 'js server.mjs', 'text'])
 })
 
 t.test('README: the first command starts a server that takes a file from the client example', async t => {
   t.equal(blocks[0]?.code, 'npm ci && npm start\n')
   const checkout = await copyCheckout(t)
   // `npm ci` was run to get here; the copy has its result, and nothing that was built.
-  const { url } = await startServer(t, checkout, 'npm', ['start', '--', '--port', '0'])
+  const { url, server } = await startServer(t, checkout, 'npm', ['start', '--', '--port', '0'])
   const project = await makeProject(t)
   const file = join(project, 'file.bin')
   await writeFile(file, randomBytes(5_000_000))
@@ -41,6 +42,9 @@ t.test('README: the first command starts a server that takes a file from the cli
   const downloaded = Buffer.from(await (await fetch(address!)).arrayBuffer())
   t.equal(hash(downloaded), hash(await readFile(file)))
   t.equal(hash(await readFile(join(checkout, 'uploads', address!.split('/').at(-1)!))), hash(downloaded), 'it lies in ./uploads')
+  // npm hands the signal to a shell, which does not hand it on.
+  server.kill('SIGTERM')
+  await until('the server has ended with npm', () => fetch(url).then(() => false, () => true))
 })
 
 t.test('README: the second command is the one that runs these tests', async t => {
@@ -76,7 +80,7 @@ t.test('README: the plugin example takes a file, and refuses one without a name'
 t.test('README: the usage is the one that the command prints', async t => {
   const { stdout } = await run(process.execPath, ['dist/lib/cli/main.js', '--help'])
   const usage = stdout.slice(stdout.indexOf('  fastify-tus'), stdout.indexOf('\n\nSizes'))
-  t.equal(blocks[4]!.code.trimEnd(), usage.replace(/^ {2}/gm, ''))
+  t.equal(blocks[5]!.code.trimEnd(), usage.replace(/^ {2}/gm, ''))
 })
 
 t.test('README: what it says was measured is what bench/README.md and docs/s3.md say', async t => {
@@ -231,19 +235,19 @@ async function makeProject (t: Test): Promise<string> {
   return project
 }
 
-async function startServer (t: Test, cwd: string, command: string, args: string[]): Promise<{ url: string }> {
+async function startServer (t: Test, cwd: string, command: string, args: string[]): Promise<{ url: string, server: ChildProcess }> {
   // Without the loaders that the test runner hands to every process, as a user starts it.
   const server = spawn('env', ['-u', 'NODE_OPTIONS', command, ...args], { cwd, stdio: ['ignore', 'pipe', 'inherit'], detached: true })
   t.teardown(() => stop(server))
   for await (const line of createInterface({ input: server.stdout })) {
     const url = /^fastify-tus listening on (\S+)$/.exec(line)?.[1]
-    if (url) return { url }
+    if (url) return { url, server }
   }
   throw new Error('the server did not start')
 }
 
 async function stop (server: ChildProcess): Promise<void> {
-  if (server.exitCode !== null) return
+  if (server.exitCode !== null || server.signalCode !== null) return
   const exited = once(server, 'exit')
   try {
     process.kill(-server.pid!, 'SIGTERM')
