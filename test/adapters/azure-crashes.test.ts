@@ -20,7 +20,7 @@ const FURTHER_FAULTS = [
 
 /** An application whose storage sends its requests through a proxy of its own. */
 async function start (t: Test, machines: Machines, prefix: string, { hooks = false, timeout = 60_000 } = {}) {
-  const { storage, proxy } = await machines.open({ prefix, blockSize: 1024 ** 2, requestTimeout: timeout })
+  const { storage, proxy } = await machines.open({ prefix, blockSize: 1024 ** 2, requestTimeout: timeout }, undefined, t)
   const { app } = await makeApp(t, { storage, expiration: false, lockTimeout: 5000 })
   if (hooks) app.after(() => app.tus.addHook('postFinish', async () => {}))
   await app.ready()
@@ -38,32 +38,30 @@ async function checkRemains ({ container }: Machines, prefix: string, storage: A
   assert.deepEqual(names, [])
 }
 
-let machines: Machines
+let shared: Machines
 let series = 0
 
 t.before(async () => {
-  if (!skip) machines = await setUp(t)
+  if (!skip && !ALL) shared = await setUp(t)
 })
 
-/** Runs the script once for every k, until it needs no k-th request any more. */
-async function runSeries (t: Test, run: (k: number, prefix: string) => Promise<boolean>): Promise<void> {
+/** Runs the script once for every k, until it needs no k-th request any more. What one run has opened is closed before the next. */
+async function runSeries (t: Test, run: (t: Test, machines: Machines, k: number, prefix: string) => Promise<boolean>): Promise<void> {
+  const machines = ALL ? await setUp(t) : shared
   const first = 1 + (series++ * 11) % STEP
-  for (let k = first; ; k += STEP) {
-    try {
-      if (await run(k, `${series}-${k}/`)) continue
-      t.pass(`${k - 1} requests`)
-      return
-    } catch (error) {
-      t.fail(`request ${k}: ${(error as Error).stack}`)
-      return
-    }
+  for (let k = first, again = true; again; k += STEP) {
+    await t.test(`request ${k}`, async t => {
+      again = false
+      again = await run(t, machines, k, `${series}-${k}/`)
+      t.pass('nothing is lost, and nothing is left')
+    })
   }
 }
 
 for (const when of ['before', 'after'] as const) {
   for (const hooks of [false, true]) {
     t.test(`the process dies ${when} the k-th request${hooks ? ', with hooks' : ''}, and another one goes on`, { skip }, async t => {
-      await runSeries(t, async (k, prefix) => {
+      await runSeries(t, async (t, machines, k, prefix) => {
         const [first, second] = [await start(t, machines, prefix, { hooks }), await start(t, machines, prefix, { hooks })]
         let dead = false
         const client = new ResumingClient(() => dead ? second.app : first.app)
@@ -86,7 +84,7 @@ for (const when of ['before', 'after'] as const) {
 
 for (const fault of ALL ? [...FAULTS, ...FURTHER_FAULTS] : FAULTS) {
   t.test(`the k-th request is answered with ${fault.what} ${fault.when} it is carried out, and the same process goes on`, { skip }, async t => {
-    await runSeries(t, async (k, prefix) => {
+    await runSeries(t, async (t, machines, k, prefix) => {
       const { app, proxy, storage } = await start(t, machines, prefix, { timeout: fault.what === 'silence' ? 3000 : 60_000 })
       proxy.intercept = ({ number }) => number === k ? fault : null
       await runScenario(new ResumingClient(() => app))

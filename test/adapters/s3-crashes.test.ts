@@ -51,19 +51,16 @@ async function checkRemains ({ client, bucket, prefix }: Bench, storage: Storage
 
 let series = 0
 
-/** Runs the script once for every k, until it needs no k-th request any more. */
-async function runSeries (t: Test, bench: Bench, run: (k: number) => Promise<boolean>): Promise<void> {
+/** Runs the script once for every k, until it needs no k-th request any more. What one run has opened is closed before the next. */
+async function runSeries (t: Test, bench: Bench, run: (t: Test, k: number) => Promise<boolean>): Promise<void> {
   const step = process.env.S3_CRASHES === 'all' ? 1 : 24
-  for (let k = 1 + series++ % step; ; k += step) {
+  for (let k = 1 + series++ % step, again = true; again; k += step) {
     bench.prefix++
-    try {
-      if (await run(k)) continue
-      t.pass(`${k - 1} requests`)
-      return
-    } catch (error) {
-      t.fail(`request ${k}: ${(error as Error).stack}`)
-      return
-    }
+    await t.test(`request ${k}`, async t => {
+      again = false
+      again = await run(t, k)
+      t.pass('nothing is lost, and nothing is left')
+    })
   }
 }
 
@@ -71,7 +68,7 @@ for (const when of ['before', 'after'] as const) {
   for (const hooks of [false, true]) {
     t.test(`the process dies ${when} the k-th request${hooks ? ', with hooks' : ''}, and another one goes on`, async t => {
       const bench = await setUp(t)
-      await runSeries(t, bench, async k => {
+      await runSeries(t, bench, async (t, k) => {
         const [first, second] = [await start(t, bench, hooks), await start(t, bench, hooks)]
         let dead = false
         const client = new ResumingClient(() => dead ? second.app : first.app)
@@ -98,7 +95,7 @@ for (const fault of [
 ] as const) {
   t.test(`the k-th request is answered with ${fault.what} ${fault.when} it is carried out, and the same process goes on`, async t => {
     const bench = await setUp(t)
-    await runSeries(t, bench, async k => {
+    await runSeries(t, bench, async (t, k) => {
       const { app, proxy, storage } = await start(t, bench, false)
       proxy.intercept = ({ number }) => number === k ? fault : null
       await runScenario(new ResumingClient(() => app))

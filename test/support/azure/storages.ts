@@ -16,7 +16,8 @@ export interface Process {
 export interface Machines {
   /** Sees what is in the container, past any proxy. */
   readonly container: ContainerClient
-  open (options?: Partial<AzureStorageOptions>, clientOptions?: StoragePipelineOptions): Promise<Process>
+  /** @param owner the test with which it ends; default: that of the container */
+  open (options?: Partial<AzureStorageOptions>, clientOptions?: StoragePipelineOptions, owner?: Test): Promise<Process>
   /** The names in the container, without the prefix. */
   listNames (): Promise<string[]>
 }
@@ -27,12 +28,12 @@ export async function setUp (t: Test): Promise<Machines> {
   const container = await createContainer(account)
   return {
     container,
-    async open (options = {}, clientOptions) {
-      const proxy = await S3Proxy.start(t, new URL(account.endpoint).origin)
+    async open (options = {}, clientOptions, owner = t) {
+      const proxy = await S3Proxy.start(owner, new URL(account.endpoint).origin)
       const endpoint = proxy.endpoint + new URL(account.endpoint).pathname
       const own = openContainer({ ...account, endpoint }, container.containerName, clientOptions)
       const storage = createAzureStorage({ container: own, prefix: PREFIX, ...options })
-      t.teardown(() => storage.close?.())
+      owner.teardown(() => storage.close?.())
       return { storage, proxy }
     },
     async listNames () {
