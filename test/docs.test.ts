@@ -104,6 +104,13 @@ t.test('README: what it says was measured is what bench/README.md and docs/s3.md
   t.same(said('into S3'), [[ours, ourCost], [theirs, theirCost], []])
 })
 
+t.test('README: the table of clients is that of docs/clients.md, with a folder of scripts/interop for each', async t => {
+  const cut = (page: string) => /<!-- interop -->([^]*?)<!-- \/interop -->/.exec(page)![1]!
+  t.equal(cut(readme), cut(await readFile('docs/clients.md', 'utf8')))
+  const folders = (await readdir('scripts/interop', { withFileTypes: true })).filter(entry => entry.isDirectory() && entry.name !== 'lib')
+  t.equal(cut(readme).match(/^\| \[/gm)!.length, folders.length)
+})
+
 t.test('README: the options are those of the code', async t => {
   const source = await readFile('lib/options.ts', 'utf8')
   const declared = [...source.slice(source.indexOf('interface TusOptions'), source.indexOf('interface ResolvedOptions')).matchAll(/^ {2}(\w+)\?:/gm)].map(([, name]) => name!)

@@ -1,5 +1,5 @@
 // Uploads 20 MiB with each client that this machine can run, twice: as it is, and with its connection cut in the middle. Compares the SHA-256 of what
-// arrived, and writes what came of it between the markers of docs/clients.md.
+// arrived, and writes what came of it between the markers of docs/clients.md and README.md.
 //
 //   node scripts/interop/run.mjs [--only NAME,…] [--print]
 //
