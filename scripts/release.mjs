@@ -21,10 +21,10 @@ git('tag', '--annotate', `v${version}`, '--message', `Version ${version}`)
 console.log(`Made v${version}. To publish it: git push --follow-tags`)
 
 function dateChangelog (text) {
-  const heading = '## Unreleased\n'
+  const heading = '## [Unreleased]\n'
   const [before, after] = text.split(heading)
   if (after === undefined || !/^\s*(###|-)/.test(after)) fail('CHANGELOG.md has nothing under "Unreleased"')
-  return `${before}${heading}\n## ${version} (${new Date().toISOString().slice(0, 10)})\n${after}`
+  return `${before}${heading}\n## [${version}] - ${new Date().toISOString().slice(0, 10)}\n${after}`
 }
 
 function git (...args) {
