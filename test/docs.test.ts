@@ -136,6 +136,8 @@ t.test('docs/hooks.md: names every hook', async t => {
   const source = await readFile('lib/hooks.ts', 'utf8')
   const names = [...source.slice(source.indexOf('interface LifecycleHooks'), source.indexOf('export type HookRequest')).matchAll(/^ {2}(\w+) \(/gm)].map(([, name]) => name!)
   t.equal(names.length, 10)
+  const ofFastify = ['preParsing', 'preValidation', 'preHandler', 'preSerialization', 'preClose']
+  for (const [word] of page.matchAll(/\b(?:pre|post)[A-Z]\w*/g)) if (!names.includes(word) && !ofFastify.includes(word)) t.fail(`there is no hook ${word}`)
   for (const name of names) {
     t.match(page, name)
     t.match(readme, new RegExp(`\\| .*\`${name}\\(`), `${name} is in the README`)
