@@ -27,7 +27,7 @@ export async function getAccount (t: Test): Promise<Account> {
   if (AZURE_ENDPOINT) return { endpoint: AZURE_ENDPOINT, name: AZURE_ACCOUNT!, key: AZURE_KEY! }
   const port = await findPort()
   const { NODE_OPTIONS, ...env } = process.env
-  const args = ['--blobPort', String(port), '--inMemoryPersistence', '--silent', '--disableTelemetry', '--blobKeepAliveTimeout', '3600']
+  const args = ['--blobPort', String(port), '--inMemoryPersistence', '--silent', '--disableTelemetry']
   const child = spawn(process.execPath, [AZURITE, ...args], { env, cwd: tmpdir(), stdio: 'ignore' })
   const exited = once(child, 'exit')
   process.once('exit', () => child.kill('SIGKILL'))

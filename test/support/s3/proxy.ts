@@ -40,22 +40,25 @@ export class S3Proxy {
   onAnswer: (call: Call) => Promise<void> | void = () => {}
   readonly endpoint: string
   readonly #target: URL
-  readonly #agent = new Agent({ keepAlive: true })
+  readonly #agent: Agent
   #count = 0
 
-  private constructor (target: string, port: number) {
+  private constructor (target: string, port: number, keepAlive: boolean) {
     this.#target = new URL(target)
+    this.#agent = new Agent({ keepAlive })
     this.endpoint = `http://127.0.0.1:${port}`
   }
 
-  static async start (t: Test, target: string): Promise<S3Proxy> {
+  /** @param connections `single`: one for each request, to a server that closes those that rest just when they are used again */
+  static async start (t: Test, target: string, connections: 'kept' | 'single' = 'kept'): Promise<S3Proxy> {
     const server = createServer((request, response) => {
       proxy.#handle(request, response).catch(() => response.destroy())
     })
-    server.keepAliveTimeout = 60_000
+    // None is closed while it rests.
+    server.keepAliveTimeout = 0
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    const proxy = new S3Proxy(target, (server.address() as AddressInfo).port)
+    const proxy = new S3Proxy(target, (server.address() as AddressInfo).port, connections === 'kept')
     t.teardown(() => {
       server.closeAllConnections()
       server.close()
