@@ -7,9 +7,8 @@ import { Database, isBroken, isSqlite } from './database.js'
 import { Ingest } from './ingest.js'
 import { getJournalPath } from './journal.js'
 import { Looker } from './look.js'
-import type { Row } from './row.js'
 import { scan } from './scan.js'
-import { selectNumbers } from './select.js'
+import { readRows, selectNumbers } from './select.js'
 import { Times } from './times.js'
 
 /**
@@ -38,13 +37,13 @@ export class Catalog {
     if (numbers === null) return yield * listFiles(this.#store)
     const looker = new Looker(this.#store, this.#database)
     const failures: unknown[] = []
-    let looked = 0
     try {
-      for (const number of numbers) {
-        if (++looked % AT_ONCE === 0) await setImmediate()
-        const row = this.#getRow(number)
-        const upload = row === null ? null : await looker.look(row).catch(error => { rethrowSqlite(error, failures) })
-        if (upload) yield upload
+      for (let start = 0; start < numbers.length; start += AT_ONCE) {
+        for (const row of readRows(this.#database, numbers.slice(start, start + AT_ONCE))) {
+          const upload = await looker.look(row).catch(error => { rethrowSqlite(error, failures) })
+          if (upload) yield upload
+        }
+        await setImmediate()
       }
       await looker.flush()
     } catch (error) {
@@ -67,7 +66,7 @@ export class Catalog {
   }
 
   /** `null` where there can't be an index. */
-  async #select (hint: ListHint | undefined): Promise<ArrayLike<number> & Iterable<number> | null> {
+  async #select (hint: ListHint | undefined): Promise<number[] | null> {
     for (const attempt of [1, 2]) {
       try {
         await this.#prepare()
@@ -119,10 +118,6 @@ export class Catalog {
     if (scannedAt === null || scannedAt < this.#openedAt || scannedAt > now || now - scannedAt > HOUR) return true
     const settledAt = this.#times.get('created')! + SETTLING
     return scannedAt < settledAt && now >= settledAt
-  }
-
-  #getRow (number: number): Row | null {
-    return this.#database.prepare('SELECT number, id, "group", since, state, stamp, record FROM uploads WHERE number = ?').get(number) as Row | undefined ?? null
   }
 }
 

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import type { ListHint } from '../../../lib/storage.js'
 import type { Database } from './database.js'
-import { Group, State } from './row.js'
+import { Group, State, type Row } from './row.js'
 
 /**
  * The numbers of the rows that somebody wants, as the index is at one moment: each upload once, whatever is noted of it on the way. Eight bytes each, so
@@ -16,6 +16,11 @@ export async function selectNumbers (database: Database, hint: ListHint | undefi
     }
   }
   return numbers
+}
+
+/** The rows of these numbers that are still there. */
+export function readRows (database: Database, numbers: readonly number[]): Row[] {
+  return database.prepare(ROWS).all(JSON.stringify(numbers)) as unknown as Row[]
 }
 
 type Query = [sql: string, ...values: number[]]
@@ -48,5 +53,6 @@ function getBound (time: number): number {
   return Math.max(time, -1)
 }
 
+const ROWS = 'SELECT number, id, "group", since, state, stamp, record FROM uploads WHERE number IN (SELECT value FROM json_each(?))'
 const ALL = 'SELECT number FROM uploads'
 const AT_ONCE = 4096
