@@ -22,6 +22,7 @@ export class Catalog {
   readonly #times: Times
   readonly #openedAt = Date.now()
   #preparing: Promise<void> | null = null
+  #warned = false
 
   /** @param directory where the index is kept */
   constructor (store: BareStore, directory: string) {
@@ -47,7 +48,9 @@ export class Catalog {
       }
       await looker.flush()
     } catch (error) {
-      throw this.#renew(error)
+      // The next list begins anew, with another file where this one is broken.
+      if (isBroken(error)) this.#database.reset()
+      throw error
     }
     if (failures.length > 0) throw new AggregateError(failures, `${failures.length} uploads can not be read`)
   }
@@ -67,28 +70,30 @@ export class Catalog {
 
   /** `null` where there can't be an index. */
   async #select (hint: ListHint | undefined): Promise<number[] | null> {
-    for (const attempt of [1, 2]) {
-      try {
-        await this.#prepare()
-        return await selectNumbers(this.#database, hint)
-      } catch (error) {
-        if (attempt === 1 && isBroken(error)) this.#renew(error)
-        else if (isSqlite(error) || attempt === 2) return this.#warn(error)
-        else throw error
-      }
+    try {
+      await this.#prepare()
+      return await selectNumbers(this.#database, hint)
+    } catch (error) {
+      return isBroken(error) ? this.#selectAnew(hint) : this.#warn(error)
     }
-    return null
+  }
+
+  async #selectAnew (hint: ListHint | undefined): Promise<number[] | null> {
+    try {
+      this.#database.reset()
+      await this.#prepare()
+      return await selectNumbers(this.#database, hint)
+    } catch (error) {
+      return this.#warn(error)
+    }
   }
 
   #warn (error: unknown): null {
-    process.emitWarning(`The index of ${this.#store.paths.directory} can not be used: ${(error as Error).message}`, { code: 'TUS_WARN_INDEX' })
+    const text = `The index of ${this.#store.paths.directory} can not be used: ${(error as Error).message}`
+    if (!this.#warned) process.emitWarning(text, { code: 'TUS_WARN_INDEX' })
+    this.#warned = true
     this.#database.close()
     return null
-  }
-
-  #renew (error: unknown): unknown {
-    if (isBroken(error)) this.#database.reset()
-    return error
   }
 
   /** Brings the index up to date. Who comes while another does that has to take in what was noted since. */
