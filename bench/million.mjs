@@ -61,7 +61,7 @@ function compare () {
 function measure (directory, step, index) {
   const args = [fileURLToPath(import.meta.url), '--step', step, '--directory', directory, ...index ? ['--index'] : []]
   const { wall, user, system, memory, result } = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }))
-  console.log(`| ${step} | ${index ? 'yes' : 'no'} | ${wall.toFixed(2)} | ${(user + system).toFixed(2)} | ${system.toFixed(2)} | ${memory.toFixed(0)} | ${result} |`)
+  console.log(`| ${step} | ${index ? 'yes' : 'no'} | ${wall.toFixed(3)} | ${(user + system).toFixed(3)} | ${system.toFixed(3)} | ${memory.toFixed(0)} | ${result} |`)
 }
 
 async function runStep (step) {

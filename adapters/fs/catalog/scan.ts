@@ -19,21 +19,27 @@ export async function scan (store: BareStore, database: Database): Promise<void>
 async function addMissing ({ paths, directory }: BareStore, database: Database): Promise<number> {
   let found = 0
   let missing: string[] = []
-  const add = async () => {
-    const ids = missing
-    missing = []
-    await database.write(() => { for (const id of ids) database.prepare(ADD).run(id) })
-  }
   await directory.check()
   for await (const { name } of await opendir(paths.directory, { bufferSize: AT_ONCE }).catch(throwStorageError)) {
     const id = getRecordId(name)
     if (id === null) continue
     found++
     if (database.prepare('SELECT 1 FROM uploads WHERE id = ?').get(id) === undefined) missing.push(id)
-    if (missing.length === AT_ONCE) await add()
+    if (missing.length < MOST) continue
+    await add(database, missing)
+    missing = []
   }
-  await add()
+  await add(database, missing)
   return found
+}
+
+/** In their order: neighbours share a page, which is written once for all of them. */
+async function add (database: Database, ids: string[]): Promise<void> {
+  ids.sort()
+  for (let start = 0; start < ids.length; start += AT_ONCE) {
+    await database.write(() => { for (const id of ids.slice(start, start + AT_ONCE)) database.prepare(ADD).run(id) })
+    await setImmediate()
+  }
 }
 
 /** Who has an entry and no record is looked at by the next list, and forgotten then. */
@@ -54,3 +60,5 @@ const ADD = 'INSERT INTO uploads (id, "group", since, state, stamp, record) VALU
 const LOOK = 'UPDATE uploads SET "group" = 0, since = 0, state = 0 WHERE number = ? AND "group" <> 0'
 /** Entries before other requests get their turn. */
 const AT_ONCE = 256
+/** How many ids to gather before they are written. */
+const MOST = 65_536

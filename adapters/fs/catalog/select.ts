@@ -41,9 +41,9 @@ function getSweepQueries (ages: { incomplete: number | null, complete: number | 
   const incomplete = Math.min(ages.incomplete ?? Infinity, complete)
   const conditions = [
     `"group" = ${Group.look}`,
-    `"group" = ${Group.incomplete} AND since <= ?1`,
-    `"group" = ${Group.complete} AND since <= ?2`,
-    `"group" = ${Group.own} AND since <= ?3`
+    `"group" = ${Group.incomplete} AND since <= ?`,
+    `"group" = ${Group.complete} AND since <= ?`,
+    `"group" = ${Group.own} AND since <= ?`
   ]
   return [[conditions.map(condition => `${ALL} WHERE ${condition}`).join(' UNION ALL '), getBound(now - incomplete), getBound(now - complete), now]]
 }
