@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import Fastify from 'fastify'
-import { mkdir, readdir, rm, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { Database } from '../../adapters/fs/catalog/database.js'
@@ -34,6 +34,22 @@ t.test('without node:sqlite, an index that is asked for is a coded error', { ski
 t.test('says what is wrong with the option', async t => {
   for (const index of ['yes', {}, { directory: '' }, null]) t.throws(() => createFsStorage({ directory: 'x', index } as never), TypeError)
 })
+
+for (const quick of [true, false]) {
+  t.test(`the journal has a line for each event, and goes on where it can be written again; ${quick ? 'synchronously' : 'through the thread pool'}`, async t => {
+    const path = getJournalPath(join(await makeDirectory(t), 'index'))
+    const journal = new Journal(new Files('none', new Pace(2, quick), new Pace(2, quick)), path)
+    await mkdir(path, { recursive: true })
+    await journal.note('+', 'a')
+    await rm(path, { recursive: true })
+    await journal.note('~', 'b')
+    await Promise.all([journal.note('-', 'a'), journal.note('+', 'c')])
+    await journal.close()
+    const lines = (await readFile(path, 'utf8')).split('\n').filter(line => line !== '')
+    t.same(lines.slice(0, 2), ['+a', '~b'], 'what could not be written comes first')
+    t.same(lines.slice(2).sort(), ['+c', '-a'])
+  })
+}
 
 t.test('with the index', { skip: withoutSqlite }, async t => {
   t.test('a sweep is told of what may be due, and of nothing else', async t => {
