@@ -34,7 +34,7 @@ export interface UploadsApi {
   addHook<Name extends HookName>(name: Name, hook: LifecycleHooks[Name]): void
   /** The upload of that id, or `null`. */
   find(id: string): Promise<Upload | null>
-  /** All uploads, or those of one state, in no order. */
+  /** All uploads, or those of one state, in no order. An offset may count bytes that are not yet durable: `find` tells. */
   list(filter?: { state?: 'incomplete' | 'complete' }): AsyncIterable<Upload>
   /**
    * Opens a complete upload, from byte `start` to byte `end`, both included and counted from 0. Default: the whole.
@@ -77,7 +77,7 @@ export function createApi (context: Context, log: Log): UploadsApi {
     find: findValid,
 
     async * list ({ state } = {}) {
-      for await (const upload of storage.list?.() ?? []) {
+      for await (const upload of storage.list?.(state && { for: 'state', state }) ?? []) {
         if (isGone(context, upload)) continue
         if (state === undefined || upload.complete === (state === 'complete')) yield upload
       }

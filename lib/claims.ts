@@ -93,7 +93,7 @@ export class Claims {
     for (const [id, until] of this.#resting) if (until <= now) this.#resting.delete(id)
     const found: string[] = []
     try {
-      for await (const upload of this.#context.storage.list!()) {
+      for await (const upload of this.#context.storage.list!({ for: 'claims' })) {
         if (isClaimable(upload) && !this.#resting.has(upload.id)) found.push(upload.id)
       }
     } catch (error) {

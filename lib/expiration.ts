@@ -8,6 +8,9 @@ export interface Expiration {
   readonly complete: number | null
 }
 
+/** For those that stay for ever. */
+export const NEVER: Expiration = { incomplete: null, complete: null }
+
 /**
  * When an upload expires as things are now; `null` if it does not. What the application decided for this one comes first.
  *

@@ -93,8 +93,13 @@ export interface Storage {
   /** The final uploads that wait for a partial one, as `addWaiting` noted them. */
   findWaiting?(partial: string): Promise<readonly string[]>
 
-  /** All uploads, in no order. One that is created or removed meanwhile may be missing or appear. */
-  list?(): AsyncIterable<Upload>
+  /**
+   * All uploads, in no order. One that is created or removed meanwhile may be missing or appear. Their offsets may count bytes that are not yet
+   * durable: who acts on one finds it first.
+   *
+   * @param hint which of them the caller wants; a storage that knows may leave out others, and may give more
+   */
+  list?(hint?: ListHint): AsyncIterable<Upload>
 
   /**
    * Takes a lease on an upload for `duration` ms, or resolves to `null` if somebody has one that lasts: somebody else or the caller itself. One wins
@@ -130,6 +135,15 @@ export interface FindHint {
   /** To tell the offset to a client, which then goes on there: whatever another process has still in hand for this upload comes to nothing. */
   readonly settled?: boolean
 }
+
+/** Which uploads the caller of `list` wants. It looks at each of them all the same. */
+export type ListHint =
+  /** Those of one state. */
+  | { readonly for: 'state', readonly state: 'complete' | 'incomplete' }
+  /** Those that may have expired, or may have all bytes without being finished. Ages in ms since the last byte; `null`: no age is too old. */
+  | { readonly for: 'sweep', readonly incomplete: number | null, readonly complete: number | null }
+  /** Those that are complete, but not processed, or may be. */
+  | { readonly for: 'claims' }
 
 /** The right to work on an upload, for a time. */
 export interface Lease {

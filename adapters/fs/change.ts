@@ -39,10 +39,16 @@ export async function update (store: Store, id: string, change: (upload: Upload)
   if (upload === null) return null
   const changes = change(toUpload(upload.record, upload.durable, upload.modifiedAt))
   if (changes !== null) {
+    if (isUnexpected(changes)) await store.journal?.note('~', id)
     const { finished = upload.record.finished, processed = upload.record.processed, ...rest } = changes
     await replaceRecord(store, upload, { ...upload.record, finished, processed, upload: { ...upload.record.upload, ...rest } })
   }
   return store.uploads.find(id)
+}
+
+/** Whether the index would not see by itself that this upload is to be looked at: what usually changes takes an upload nearer to its end. */
+function isUnexpected (changes: UploadChange): boolean {
+  return 'expiresAt' in changes || 'completes' in changes || changes.processed === false || changes.finished === false
 }
 
 async function load (store: Store, id: string): Promise<OpenUpload> {

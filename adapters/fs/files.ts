@@ -78,12 +78,8 @@ export class Files {
   }
 
   /** `null` if there is no such file. */
-  async readText (path: string): Promise<string | null> {
-    try {
-      return await this.run(() => fs.readFileSync(path, 'utf8'), () => fs.promises.readFile(path, 'utf8'))
-    } catch (error) {
-      return nullIfMissing(error)
-    }
+  readText (path: string): string | null | Promise<string | null> {
+    return this.run(() => readTextNow(path), () => fs.promises.readFile(path, 'utf8').catch(nullIfMissing))
   }
 
   /** Writes a small text to the start of an open file. */
@@ -209,6 +205,14 @@ function createNow (path: string): number | null {
     return fs.openSync(path, 'wx+', MODE)
   } catch (error) {
     return nullIfPresent(error)
+  }
+}
+
+function readTextNow (path: string): string | null {
+  try {
+    return fs.readFileSync(path, 'utf8')
+  } catch (error) {
+    return nullIfMissing(error)
   }
 }
 

@@ -1,8 +1,11 @@
 import { mkdir } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { createMemoryLocker } from '../../lib/locker.js'
 import type { Storage } from '../../lib/storage.js'
 import { append } from './append.js'
+import type { Catalog } from './catalog/catalog.js'
+import { getJournalPath, Journal } from './catalog/journal.js'
+import { loadSqlite } from './catalog/support.js'
 import { complete, setLength, update } from './change.js'
 import { claim } from './claim.js'
 import { concatenate } from './concatenate.js'
@@ -16,7 +19,7 @@ import { createPaths } from './paths.js'
 import { find, list, read } from './read.js'
 import { remove } from './remove.js'
 import { saveTo } from './save.js'
-import type { Store } from './store.js'
+import type { BareStore, Store } from './store.js'
 import { tidy } from './tidy.js'
 import { Turn } from './turn.js'
 import { addWaiting, findWaiting } from './waiting.js'
@@ -40,6 +43,12 @@ export interface FsStorageOptions {
    * checks that. Default `directory`.
    */
   readonly locks?: 'directory' | 'process'
+  /**
+   * Keeps an index, so that lists, sweeps and claims open only the uploads that they are about. `directory` is where it is kept, on a local disk; `true`
+   * is `.index` in the directory of the uploads. It may be removed at any time, and is made anew. All processes of a directory need the same
+   * setting. Needs `node:sqlite`: Node 22.13. Default false.
+   */
+  readonly index?: boolean | { readonly directory: string }
 }
 
 /**
@@ -51,14 +60,15 @@ export interface FsStorageOptions {
  * Any number of processes of one machine may work on a directory. On a network file system it can be one.
  *
  * @throws TypeError for options that it can't work with
+ * @throws IndexUnsupported (`TUS_ERR_INDEX_UNSUPPORTED`) if an index is asked for, and this Node has no `node:sqlite`
  */
 export function createFsStorage (options: FsStorageOptions): Storage {
-  const { directory, durability = 'fsync', metadataCalls = 'adaptive', locks = 'directory' } = options
+  const { directory, durability = 'fsync', metadataCalls = 'adaptive', locks = 'directory', index = false } = options
   if (typeof directory !== 'string' || directory === '') throw new TypeError("createFsStorage: 'directory' must be a path")
   if (durability !== 'fsync' && durability !== 'none') throw new TypeError("createFsStorage: 'durability' must be 'fsync' or 'none'")
   if (metadataCalls !== 'adaptive' && metadataCalls !== 'async') throw new TypeError("createFsStorage: 'metadataCalls' must be 'adaptive' or 'async'")
   if (locks !== 'directory' && locks !== 'process') throw new TypeError("createFsStorage: 'locks' must be 'directory' or 'process'")
-  const settings = { directory: resolve(directory), durability, metadataCalls, locks }
+  const settings = { directory: resolve(directory), durability, metadataCalls, locks, index: resolveIndex(directory, index) }
   let store: Store | null = null
   let opening: Promise<Store> | null = null
 
@@ -90,12 +100,17 @@ export function createFsStorage (options: FsStorageOptions): Storage {
     locker: {
       withLock: (id, timeout, work) => run(store => store.locker.withLock(id, timeout, work))
     },
-    tidy: before => run(store => tidy(store, before)),
-    async * list () { yield * list(store ?? await open()) },
+    tidy: before => run(async store => store.catalog === null || await store.catalog.takeTidying() ? tidy(store, before) : 0),
+    async * list (hint) {
+      const opened = store ?? await open()
+      yield * opened.catalog === null ? list(opened) : opened.catalog.list(hint)
+    },
     async close () {
       await opening
       const closing = store
       store = null
+      closing?.catalog?.close()
+      await closing?.journal?.close()
       await closing?.locker.close?.()
       await closing?.uploads.close()
       await closing?.directory.close()
@@ -103,7 +118,27 @@ export function createFsStorage (options: FsStorageOptions): Storage {
   }
 }
 
-async function openStore (options: Required<FsStorageOptions>): Promise<Store> {
+interface Settings extends Required<Omit<FsStorageOptions, 'index'>> {
+  /** Where the index is; `null`: nowhere. */
+  readonly index: string | null
+}
+
+/** @throws TypeError, IndexUnsupported */
+function resolveIndex (directory: string, index: FsStorageOptions['index']): string | null {
+  if (index === undefined || index === false) return null
+  const place = index === true ? join(directory, '.index') : index?.directory
+  if (typeof place !== 'string' || place === '') throw new TypeError("createFsStorage: 'index' must be true, false, or an object with a 'directory'")
+  loadSqlite()
+  return resolve(place)
+}
+
+/** Loaded where it is asked for only. */
+async function openCatalog (store: BareStore, directory: string): Promise<Catalog> {
+  const { Catalog } = await import('./catalog/catalog.js')
+  return new Catalog(store, directory)
+}
+
+async function openStore (options: Settings): Promise<Store> {
   const { durability } = options
   await mkdir(options.directory, { recursive: true })
   const adaptive = options.metadataCalls === 'adaptive'
@@ -113,5 +148,7 @@ async function openStore (options: Required<FsStorageOptions>): Promise<Store> {
   const directory = new Directory(options.directory, files, turn)
   await directory.open()
   const locker = options.locks === 'directory' ? await LastingLocker.open(options.directory, directory, files, turn) : createMemoryLocker()
-  return { paths, files, directory, locker, uploads: new OpenUploads(files, paths, directory, turn), creating: new Set() }
+  const journal = options.index === null ? null : new Journal(files, getJournalPath(options.index))
+  const store = { paths, files, directory, locker, journal, uploads: new OpenUploads(files, paths, directory, turn), creating: new Set<string>() }
+  return { ...store, catalog: options.index === null ? null : await openCatalog(store, options.index) }
 }

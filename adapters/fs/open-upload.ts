@@ -48,8 +48,8 @@ export function createEntry (record: UploadRecord, stamp: Stamp, fd: number | nu
 }
 
 /** Behind the last byte of the file that counts. */
-export function getEnd ({ record }: OpenUpload, { size }: Stats): number {
-  return record.hold === null ? size : Math.min(size, record.hold)
+export function getEnd ({ hold }: UploadRecord, { size }: Stats): number {
+  return hold === null ? size : Math.min(size, hold)
 }
 
 /** What distinguishes a file from the one that a rename puts in its place. */

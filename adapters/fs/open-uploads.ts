@@ -66,7 +66,7 @@ export class OpenUploads {
     if (entry.appending) return entry
     if (entry.cutAt !== null && entry.cutAt.writtenAt !== null && entry.cutAt.writtenAt !== dataStat.mtimeMs) entry.cutAt = null
     if (entry.cutAt !== null) await this.cut(entry).catch(ignore)
-    else if (entry.durable !== getEnd(entry, dataStat)) await this.#settle(entry, dataStat)
+    else if (entry.durable !== getEnd(entry.record, dataStat)) await this.#settle(entry, dataStat)
     return entry
   }
 
@@ -97,13 +97,17 @@ export class OpenUploads {
     return entry && toUpload(entry.record, entry.durable, entry.modifiedAt)
   }
 
-  /** As {@link find}, for one who looks at upload after upload: none stays open for that. */
+  /**
+   * As {@link find}, for one who looks at upload after upload: none is opened or kept for that, nor synced, so an offset may count bytes that are
+   * not yet durable.
+   */
   async glance (id: string): Promise<Upload | null> {
-    const wasKnown = this.#entries.has(id)
-    const upload = await this.find(id)
-    const entry = this.#entries.get(id)
-    if (!wasKnown && entry && isUnused(entry)) await this.drop(id)
-    return upload
+    if (this.#entries.has(id)) return this.find(id)
+    const record = await this.#readRecord(id)
+    const stat = record && await this.#files.stat(this.#paths.data(id))
+    if (stat) return toUpload(record, getEnd(record, stat), stat.mtime)
+    await this.#directory.check()
+    return null
   }
 
   /** Takes in an upload that was just created, the stamp of its record, and the descriptor of its bytes. */
@@ -192,7 +196,7 @@ export class OpenUploads {
   async #settle (entry: OpenUpload, stat: Stats): Promise<void> {
     // A mark is only set on bytes that were synced before.
     if (this.#files.durability === 'fsync' && !entry.record.marked) await this.#sync(entry)
-    entry.durable = getEnd(entry, stat)
+    entry.durable = getEnd(entry.record, stat)
     entry.modifiedAt = stat.mtime
   }
 

@@ -39,13 +39,16 @@ async function open (files: Files, path: string): Promise<number | null> {
 }
 
 /** An upload that can't be read is told at the end, so that it keeps nobody from the others. */
-export async function * list ({ paths, uploads, directory }: Store): AsyncIterable<Upload> {
+export async function * list ({ paths, uploads, directory }: Pick<Store, 'paths' | 'uploads' | 'directory'>): AsyncIterable<Upload> {
   const failures: unknown[] = []
   await directory.check()
-  for await (const { name } of await opendir(paths.directory).catch(throwStorageError)) {
+  for await (const { name } of await opendir(paths.directory, { bufferSize: AT_ONCE }).catch(throwStorageError)) {
     const id = getRecordId(name)
     const upload = id === null ? null : await uploads.glance(id).catch(error => { failures.push(error) })
     if (upload) yield upload
   }
   if (failures.length > 0) throw new AggregateError(failures, `${failures.length} uploads can not be read`)
 }
+
+/** Entries that are looked at before other requests get their turn. */
+export const AT_ONCE = 128

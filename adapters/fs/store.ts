@@ -1,16 +1,26 @@
 import type { Locker } from '../../lib/locker.js'
+import type { Catalog } from './catalog/catalog.js'
+import type { Journal } from './catalog/journal.js'
 import type { Directory } from './directory.js'
 import type { Files } from './files.js'
 import type { OpenUploads } from './open-uploads.js'
 import type { Paths } from './paths.js'
 
 /** What the operations of this adapter share. */
-export interface Store {
+export interface Store extends BareStore {
+  /** `null`: there is no index. */
+  readonly catalog: Catalog | null
+}
+
+/** The same without what is made of it. */
+export interface BareStore {
   readonly paths: Paths
   readonly files: Files
   readonly directory: Directory
   readonly uploads: OpenUploads
   readonly locker: Locker & { close?(): Promise<void>, tidy?(before: Date): Promise<void> }
+  /** Where the index learns what happens; `null` without an index. */
+  readonly journal: Journal | null
   /** Ids whose files are being made: what is not whole yet is not yet remains. */
   readonly creating: Set<string>
 }

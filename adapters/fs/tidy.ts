@@ -1,8 +1,9 @@
-import { opendir, rm, stat } from 'node:fs/promises'
+import { opendir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { nullIfMissing, throwStorageError } from './failure.js'
+import { throwStorageError } from './failure.js'
 import { isForeign } from './foreign.js'
 import { getOwnerId } from './paths.js'
+import { AT_ONCE } from './read.js'
 import type { Store } from './store.js'
 
 /**
@@ -14,9 +15,9 @@ export async function tidy (store: Store, before: Date): Promise<number> {
   let removed = 0
   // What lies where the device is mounted is none of our business.
   await store.directory.check()
-  for await (const { name } of await opendir(store.paths.directory).catch(throwStorageError)) {
+  for await (const { name } of await opendir(store.paths.directory, { bufferSize: AT_ONCE }).catch(throwStorageError)) {
     try {
-      if (await removeIfRemains(store, name, before)) removed++
+      removed += await removeRemains(store, name, before)
     } catch (error) {
       failures.push(error)
     }
@@ -26,22 +27,34 @@ export async function tidy (store: Store, before: Date): Promise<number> {
   return removed
 }
 
-async function removeIfRemains ({ paths, uploads }: Store, name: string, before: Date): Promise<boolean> {
+/** How many files went: the bytes go along with half a record. */
+async function removeRemains (store: Store, name: string, before: Date): Promise<number> {
+  const { paths } = store
   const id = getOwnerId(name)
-  const path = join(paths.directory, name)
-  if (id === null || !await isOlder(path, before)) return false
-  // A temporary file is remains whether its upload lives or not.
-  if (!name.endsWith('.tmp') && (await isThere(uploads.find(id)) || await isForeign(paths, id))) return false
-  await rm(path, { recursive: true, force: true })
-  return true
+  if (id === null || await belongs(store, id, name)) return 0
+  const record = paths.record(id)
+  const candidates = join(paths.directory, name) === record ? [record, paths.data(id)] : [join(paths.directory, name)]
+  let removed = 0
+  for (const path of candidates) if (await removeIfOlder(store, path, before)) removed++
+  return removed
 }
 
-/** What can't be read, whatever the reason, is not taken for remains. */
+/** Whether a file belongs to an upload, of this server or of another. What can't be read, whatever the reason, is not taken for remains. */
+async function belongs ({ paths, files, uploads }: Store, id: string, name: string): Promise<boolean> {
+  // A temporary file is remains whether its upload lives or not.
+  if (name.endsWith('.tmp')) return false
+  // The bytes stay as long as the record: whether that is whole is seen when it is its turn.
+  if (name === id && await files.stat(paths.record(id)) !== null) return true
+  return await isThere(uploads.glance(id)) || isForeign(paths, id)
+}
+
 function isThere (found: Promise<unknown>): Promise<boolean> {
   return found.then(upload => upload !== null, () => true)
 }
 
-async function isOlder (path: string, before: Date): Promise<boolean> {
-  const found = await stat(path).catch(nullIfMissing)
-  return found !== null && found.mtime < before
+async function removeIfOlder ({ files }: Store, path: string, before: Date): Promise<boolean> {
+  const found = await files.stat(path)
+  if (found === null || found.mtime >= before) return false
+  await rm(path, { recursive: true, force: true })
+  return true
 }

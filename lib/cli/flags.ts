@@ -24,6 +24,8 @@ export interface ServeFlags {
   readonly trustProxy: string | null
   /** Who excludes whom: see `FsStorageOptions`. */
   readonly locks: 'directory' | 'process'
+  /** Whether to keep an index of the directory. */
+  readonly index: boolean
   /** Processes. */
   readonly workers: number
   /** How long a client may take to send the head of a request, in ms. */
@@ -93,6 +95,7 @@ export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv
     page: !has('no-page'),
     trustProxy: get('trust-proxy'),
     locks: oneOf('locks', get('locks') ?? 'directory', 'directory or process', parseLocks),
+    index: has('index'),
     workers: oneOf('workers', get('workers') ?? '1', 'a number from 1 to 1024', parseWorkers),
     headersTimeout: oneOf('headers-timeout', get('headers-timeout') ?? '30s', 'a duration such as 30s, from 1s to 1h', parseHeadersTimeout),
     maxConnections: optional('max-connections', get('max-connections'), 'a whole number from 1', parseCount),
@@ -221,6 +224,7 @@ const OPTIONS = {
   'no-page': flag,
   'trust-proxy': text,
   locks: text,
+  index: flag,
   workers: text,
   'headers-timeout': text,
   'max-connections': text,

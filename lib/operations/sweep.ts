@@ -1,6 +1,6 @@
 import { sweeps } from '../channels.js'
 import type { Context } from '../context.js'
-import { isExpired } from '../expiration.js'
+import { isExpired, NEVER } from '../expiration.js'
 import { tell } from '../lifecycle.js'
 import { LockTimeout } from '../locker.js'
 import type { Log } from '../log.js'
@@ -30,7 +30,8 @@ export function sweep (context: Context, log: Log): Promise<SweepCounts> {
 async function sweepAll (context: Context, log: Log): Promise<SweepCounts> {
   const counts = { expired: 0, finished: 0, failed: 0, tidied: 0 }
   try {
-    for await (const upload of context.storage.list?.() ?? []) {
+    const { incomplete, complete } = context.options.expiration ?? NEVER
+    for await (const upload of context.storage.list?.({ for: 'sweep', incomplete, complete }) ?? []) {
       try {
         const done = await sweepOne(context, upload, log)
         if (done !== null) counts[done]++

@@ -7,6 +7,7 @@ import { runLockerContract, runStorageContract, type RegisterTest } from '../../
 import { createMemoryLocker } from '../../lib/locker.js'
 import type { Storage } from '../../lib/storage.js'
 import { makeDirectory } from '../support/app.js'
+import { withoutSqlite } from '../support/sqlite.js'
 
 t.test('memory storage', async t => {
   runStorageContract({ test: (name, run) => t.test(name, run), createStorage: createMemoryStorage })
@@ -15,9 +16,12 @@ t.test('memory storage', async t => {
 for (const options of [
   { durability: 'fsync' },
   { durability: 'none' },
-  { durability: 'fsync', metadataCalls: 'async' }
+  { durability: 'fsync', metadataCalls: 'async' },
+  { durability: 'fsync', index: true },
+  { durability: 'none', metadataCalls: 'async', index: true }
 ] as const) {
-  t.test(`filesystem storage, ${JSON.stringify(options)}`, async t => {
+  const skip = 'index' in options && withoutSqlite
+  t.test(`filesystem storage, ${JSON.stringify(options)}`, { skip }, async t => {
     const root = await makeDirectory(t)
     const directories = new WeakMap<Storage, string>()
     const open = (directory: string) => {

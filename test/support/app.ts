@@ -14,9 +14,9 @@ export async function makeDirectory (t: Test): Promise<string> {
   return directory
 }
 
-/** What a directory of uploads holds, without the two folders by which processes exclude each other. */
+/** What a directory of uploads holds, without the folders by which processes exclude each other, and the index. */
 export async function listNames (directory: string): Promise<string[]> {
-  return (await readdir(directory)).filter(name => name !== '.locks' && name !== '.processes').sort()
+  return (await readdir(directory)).filter(name => !['.locks', '.processes', '.index'].includes(name)).sort()
 }
 
 export interface TestApp {

@@ -11,11 +11,11 @@ export function makeContent (size) {
 export async function perform (storage, { name, id, ...given }, openOther) {
   switch (name) {
     case 'open': return
-    case 'create': return storage.create({ ...given.upload, createdAt: new Date(given.upload.createdAt) })
+    case 'create': return storage.create({ ...revive(given.upload), createdAt: new Date(given.upload.createdAt) })
     case 'append': return append(storage, id, given)
     case 'complete': return storage.complete(id)
     case 'setLength': return storage.setLength(id, given.length)
-    case 'update': return storage.update(id, () => given.change)
+    case 'update': return storage.update(id, () => revive(given.change))
     case 'concatenate': return storage.concatenate(id, given.parts)
     case 'addWaiting': return storage.addWaiting(id, given.final)
     case 'work': return work(storage, id)
@@ -25,6 +25,11 @@ export async function perform (storage, { name, id, ...given }, openOther) {
     case 'lock': return lock(storage, openOther())
     default: throw new Error(`There is no operation ${name}`)
   }
+}
+
+/** JSON has no times. */
+function revive (given) {
+  return given.expiresAt ? { ...given, expiresAt: new Date(given.expiresAt) } : given
 }
 
 /** What an application does from time to time. */
