@@ -113,7 +113,7 @@ async function listFlags (name: string, command = ''): Promise<string[]> {
   }
   const file = RUNNERS[name]
   if (file === undefined) return []
-  const options = /options(?: = |: )\{\n([\s\S]*?)^ {0,2}\}/m.exec(await readFile(file, 'utf8'))![1]!
+  const options = /options(?: = |: )\{\n([\s\S]*?)^ {0,2}\},?$/m.exec(await readFile(file, 'utf8'))![1]!
   return [...options.matchAll(/^ +'?([a-z][a-z\d-]*)'?: \{/gm)].map(([, flag]) => `--${flag}`)
 }
 
@@ -137,9 +137,9 @@ async function readSources (folders: readonly string[]): Promise<string> {
 }
 
 const RUNNERS: Readonly<Record<string, string>> = {
-  chaos: 'test/faults/chaos/flags.mjs', fuzz: 'test/faults/fuzz/main.ts', soak: 'test/faults/soak/main.mjs', bench: 'bench/runner/flags.mjs'
+  chaos: 'test/faults/chaos/flags.mjs', fuzz: 'test/faults/fuzz/main.ts', soak: 'test/faults/soak/main.mjs', bench: 'bench/runner/flags.mjs', million: 'bench/million.mjs'
 }
-const RUNNER_OF: Readonly<Record<string, string>> = { 'bench/run.mjs': 'bench' }
+const RUNNER_OF: Readonly<Record<string, string>> = { 'bench/run.mjs': 'bench', 'bench/million.mjs': 'million' }
 /** Those that pages name. */
 const TAP_FLAGS = ['--disable-coverage', '--timeout']
 const SCRIPT_FLAGS = ['--sink']
