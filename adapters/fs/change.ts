@@ -39,7 +39,7 @@ export async function update (store: Store, id: string, change: (upload: Upload)
   if (upload === null) return null
   const changes = change(toUpload(upload.record, upload.durable, upload.modifiedAt))
   if (changes !== null) {
-    if (isUnexpected(changes)) await store.journal?.note('~', id)
+    if (isUnexpected(changes)) await store.news?.note('~', id)
     const { finished = upload.record.finished, processed = upload.record.processed, ...rest } = changes
     await replaceRecord(store, upload, { ...upload.record, finished, processed, upload: { ...upload.record.upload, ...rest } })
   }

@@ -16,7 +16,7 @@ export async function create (store: Store, upload: NewUpload): Promise<void> {
   try {
     await store.directory.checkBefore()
     // First: what is not announced may stay unknown to the index, if this process dies.
-    await store.journal?.note('+', id)
+    await store.news?.note('+', id)
     const record = { upload, marked: false, hold: null, finished: false, processed: false }
     if (!await write(store, record) && !await writeAgain(store, record)) throw new UploadExists('There is an upload of that id')
   } finally {

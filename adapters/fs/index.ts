@@ -4,7 +4,7 @@ import { createMemoryLocker } from '../../lib/locker.js'
 import type { Storage } from '../../lib/storage.js'
 import { append } from './append.js'
 import type { Catalog } from './catalog/catalog.js'
-import { getJournalPath, Journal } from './catalog/journal.js'
+import { getNewsPath, News } from './catalog/news.js'
 import { loadSqlite } from './catalog/support.js'
 import { complete, setLength, update } from './change.js'
 import { claim } from './claim.js'
@@ -110,7 +110,7 @@ export function createFsStorage (options: FsStorageOptions): Storage {
       const closing = store
       store = null
       closing?.catalog?.close()
-      await closing?.journal?.close()
+      await closing?.news?.close()
       await closing?.locker.close?.()
       await closing?.uploads.close()
       await closing?.directory.close()
@@ -148,7 +148,7 @@ async function openStore (options: Settings): Promise<Store> {
   const directory = new Directory(options.directory, files, turn)
   await directory.open()
   const locker = options.locks === 'directory' ? await LastingLocker.open(options.directory, directory, files, turn) : createMemoryLocker()
-  const journal = options.index === null ? null : new Journal(files, getJournalPath(options.index))
-  const store = { paths, files, directory, locker, journal, uploads: new OpenUploads(files, paths, directory, turn), creating: new Set<string>() }
+  const news = options.index === null ? null : new News(files, getNewsPath(options.index))
+  const store = { paths, files, directory, locker, news, uploads: new OpenUploads(files, paths, directory, turn), creating: new Set<string>() }
   return { ...store, catalog: options.index === null ? null : await openCatalog(store, options.index) }
 }

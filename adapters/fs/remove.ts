@@ -11,5 +11,5 @@ export async function remove (store: Store, id: string): Promise<void> {
   await files.remove(paths.claim(id))
   if (upload?.record.upload.partial) await removeWaiting(store, id)
   await directory.sync()
-  await store.journal?.note('-', id)
+  await store.news?.note('-', id)
 }

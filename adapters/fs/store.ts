@@ -1,6 +1,6 @@
 import type { Locker } from '../../lib/locker.js'
 import type { Catalog } from './catalog/catalog.js'
-import type { Journal } from './catalog/journal.js'
+import type { News } from './catalog/news.js'
 import type { Directory } from './directory.js'
 import type { Files } from './files.js'
 import type { OpenUploads } from './open-uploads.js'
@@ -20,7 +20,7 @@ export interface BareStore {
   readonly uploads: OpenUploads
   readonly locker: Locker & { close?(): Promise<void>, tidy?(before: Date): Promise<void> }
   /** Where the index learns what happens; `null` without an index. */
-  readonly journal: Journal | null
+  readonly news: News | null
   /** Ids whose files are being made: what is not whole yet is not yet remains. */
   readonly creating: Set<string>
 }

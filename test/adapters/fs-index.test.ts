@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { Database } from '../../adapters/fs/catalog/database.js'
 import { Ingest } from '../../adapters/fs/catalog/ingest.js'
-import { getJournalPath, Journal } from '../../adapters/fs/catalog/journal.js'
+import { getNewsPath, News } from '../../adapters/fs/catalog/news.js'
 import { createFsStorage } from '../../adapters/fs/index.js'
 import { Files } from '../../adapters/fs/files.js'
 import { Pace } from '../../adapters/fs/pace.js'
@@ -37,8 +37,8 @@ t.test('says what is wrong with the option', async t => {
 
 for (const quick of [true, false]) {
   t.test(`the journal has a line for each event, and goes on where it can be written again; ${quick ? 'synchronously' : 'through the thread pool'}`, async t => {
-    const path = getJournalPath(join(await makeDirectory(t), 'index'))
-    const journal = new Journal(new Files('none', new Pace(2, quick), new Pace(2, quick)), path)
+    const path = getNewsPath(join(await makeDirectory(t), 'index'))
+    const journal = new News(new Files('none', new Pace(2, quick), new Pace(2, quick)), path)
     await mkdir(path, { recursive: true })
     await journal.note('+', 'a')
     await rm(path, { recursive: true })
@@ -209,11 +209,11 @@ t.test('with the index', { skip: withoutSqlite }, async t => {
   t.test('a journal that has grown is put aside, and what a late process writes to it still counts', async t => {
     const directory = await makeDirectory(t)
     await mkdir(join(directory, 'sqlite'))
-    const path = getJournalPath(directory)
+    const path = getNewsPath(directory)
     const database = new Database(directory)
     t.teardown(() => database.close())
     const ingest = new Ingest(database, path)
-    const [late, early] = [new Journal(new Files('none', new Pace(2), new Pace(2)), path), new Journal(new Files('none', new Pace(2), new Pace(2)), path)]
+    const [late, early] = [new News(new Files('none', new Pace(2), new Pace(2)), path), new News(new Files('none', new Pace(2), new Pace(2)), path)]
     await late.note('+', 'a')
     await ingest.run()
     await ingest.rotate(1)
@@ -230,7 +230,7 @@ t.test('with the index', { skip: withoutSqlite }, async t => {
     const directory = await makeDirectory(t)
     const storage = await openStorage(t, directory)
     t.same(await listIds(storage), [])
-    await writeFile(getJournalPath(join(directory, '.index')), '\n+../../etc/passwd\n+hal', { flag: 'a' })
+    await writeFile(getNewsPath(join(directory, '.index')), '\n+../../etc/passwd\n+hal', { flag: 'a' })
     const id = await createComplete(storage)
     t.same(await listIds(storage), [id])
   })

@@ -5,7 +5,7 @@ import { list as listFiles } from '../read.js'
 import type { BareStore } from '../store.js'
 import { Database, isBroken, isSqlite } from './database.js'
 import { Ingest } from './ingest.js'
-import { getJournalPath } from './journal.js'
+import { getNewsPath } from './news.js'
 import { Looker } from './look.js'
 import { scan } from './scan.js'
 import { readRows, selectNumbers } from './select.js'
@@ -28,7 +28,7 @@ export class Catalog {
   constructor (store: BareStore, directory: string) {
     this.#store = store
     this.#database = new Database(directory)
-    this.#ingest = new Ingest(this.#database, getJournalPath(directory))
+    this.#ingest = new Ingest(this.#database, getNewsPath(directory))
     this.#times = new Times(this.#database)
   }
 

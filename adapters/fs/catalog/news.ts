@@ -11,7 +11,7 @@ import type { Files } from '../files.js'
  *
  * `+` will be created, `~` will be changed in a way that the index can't expect, `-` was removed.
  */
-export class Journal {
+export class News {
   readonly #files: Files
   readonly #path: string
   #open: Opened | null = null
@@ -81,7 +81,7 @@ export class Journal {
   }
 }
 
-export function getJournalPath (directory: string): string {
+export function getNewsPath (directory: string): string {
   return join(directory, 'journal')
 }
 
