@@ -9,6 +9,7 @@ import { concatenate } from './concatenate.js'
 import { create } from './create.js'
 import { Directory } from './directory.js'
 import { Files, measureSync } from './files.js'
+import { openJournal, type JournalBounds } from './journal/open.js'
 import { LastingLocker } from './locks/lasting-locker.js'
 import { OpenUploads } from './open-uploads.js'
 import { Pace } from './pace.js'
@@ -40,6 +41,23 @@ export interface FsStorageOptions {
    * checks that. Default `directory`.
    */
   readonly locks?: 'directory' | 'process'
+  /**
+   * Whether small uploads that arrive together share a sync, by a journal in the folder `.journal`. `true` stands for the defaults of
+   * {@link JournalOptions}. Needs a local file system of Linux, and the program `sync` of coreutils or busybox: {@link Storage.open} rejects
+   * without. Of no effect with `durability: 'none'`. Default `false`.
+   */
+  readonly journal?: boolean | JournalOptions
+}
+
+/** The bounds of a journal. */
+export interface JournalOptions {
+  /** How long uploads may be durable by the journal alone, in ms: 1000 to 600 000. Default 30 000. */
+  readonly interval?: number
+  /**
+   * Bytes that the journal of one process may take: 4 MiB to 1 GiB. Is it full before it is settled, each file is synced by itself. All
+   * journals are read into memory when a process starts behind a failure. Default 64 MiB.
+   */
+  readonly size?: number
 }
 
 /**
@@ -58,7 +76,7 @@ export function createFsStorage (options: FsStorageOptions): Storage {
   if (durability !== 'fsync' && durability !== 'none') throw new TypeError("createFsStorage: 'durability' must be 'fsync' or 'none'")
   if (metadataCalls !== 'adaptive' && metadataCalls !== 'async') throw new TypeError("createFsStorage: 'metadataCalls' must be 'adaptive' or 'async'")
   if (locks !== 'directory' && locks !== 'process') throw new TypeError("createFsStorage: 'locks' must be 'directory' or 'process'")
-  const settings = { directory: resolve(directory), durability, metadataCalls, locks }
+  const settings = { directory: resolve(directory), durability, metadataCalls, locks, journal: readJournal(options) }
   let store: Store | null = null
   let opening: Promise<Store> | null = null
 
@@ -96,6 +114,7 @@ export function createFsStorage (options: FsStorageOptions): Storage {
       await opening
       const closing = store
       store = null
+      await closing?.journal?.close()
       await closing?.locker.close?.()
       await closing?.uploads.close()
       await closing?.directory.close()
@@ -103,7 +122,20 @@ export function createFsStorage (options: FsStorageOptions): Storage {
   }
 }
 
-async function openStore (options: Required<FsStorageOptions>): Promise<Store> {
+/** `null` for none. */
+function readJournal ({ journal = false, durability }: FsStorageOptions): JournalBounds | null {
+  if (typeof journal !== 'boolean' && (typeof journal !== 'object' || journal === null)) throw new TypeError("createFsStorage: 'journal' must be true, false, or an object")
+  const { interval = 30_000, size = 64 * MIB } = typeof journal === 'object' ? journal : {}
+  if (!(interval >= 1000 && interval <= 600_000)) throw new TypeError("createFsStorage: 'journal.interval' must be 1000 to 600000 (ms)")
+  if (!(size >= 4 * MIB && size <= 1024 * MIB)) throw new TypeError("createFsStorage: 'journal.size' must be 4 MiB to 1 GiB, in bytes")
+  return journal === false || durability === 'none' ? null : { interval, most: size }
+}
+
+const MIB = 1024 * 1024
+
+type Settings = Required<Omit<FsStorageOptions, 'journal'>> & { readonly journal: JournalBounds | null }
+
+async function openStore (options: Settings): Promise<Store> {
   const { durability } = options
   await mkdir(options.directory, { recursive: true })
   const adaptive = options.metadataCalls === 'adaptive'
@@ -113,5 +145,6 @@ async function openStore (options: Required<FsStorageOptions>): Promise<Store> {
   const directory = new Directory(options.directory, files, turn)
   await directory.open()
   const locker = options.locks === 'directory' ? await LastingLocker.open(options.directory, directory, files, turn) : createMemoryLocker()
-  return { paths, files, directory, locker, uploads: new OpenUploads(files, paths, directory, turn), creating: new Set() }
+  const journal = await openJournal(options.journal, { files, paths, directory, locker }, turn)
+  return { paths, files, directory, locker, journal, uploads: new OpenUploads(files, paths, directory, turn), creating: new Set() }
 }

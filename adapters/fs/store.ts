@@ -1,6 +1,7 @@
 import type { Locker } from '../../lib/locker.js'
 import type { Directory } from './directory.js'
 import type { Files } from './files.js'
+import type { Journal } from './journal/journal.js'
 import type { OpenUploads } from './open-uploads.js'
 import type { Paths } from './paths.js'
 
@@ -10,6 +11,8 @@ export interface Store {
   readonly files: Files
   readonly directory: Directory
   readonly uploads: OpenUploads
+  /** `null` for a process that syncs each file. */
+  readonly journal: Journal | null
   readonly locker: Locker & { close?(): Promise<void>, tidy?(before: Date): Promise<void> }
   /** Ids whose files are being made: what is not whole yet is not yet remains. */
   readonly creating: Set<string>

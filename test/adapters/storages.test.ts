@@ -15,7 +15,8 @@ t.test('memory storage', async t => {
 for (const options of [
   { durability: 'fsync' },
   { durability: 'none' },
-  { durability: 'fsync', metadataCalls: 'async' }
+  { durability: 'fsync', metadataCalls: 'async' },
+  { durability: 'fsync', journal: true }
 ] as const) {
   t.test(`filesystem storage, ${JSON.stringify(options)}`, async t => {
     const root = await makeDirectory(t)
