@@ -89,6 +89,7 @@ export class Journal {
     if (this.#timer !== null) clearTimeout(this.#timer)
     for (const log of [...this.#ended, this.#doubtful]) await log?.close()
     await this.#directory.close()
+    this.#settings.owner.release()
   }
 
   async #write (): Promise<void> {
@@ -144,7 +145,7 @@ export class Journal {
     await this.#place.directory.check()
     await this.#settings.makeFolders()
     await this.#directory.check()
-    this.#log = await Log.begin(this.#place.files, this.#place.paths.journal, this.#directory, this.#settings.getOwner())
+    this.#log = await Log.begin(this.#place.files, this.#place.paths.journal, this.#directory, this.#settings.owner.getName())
     this.#settleLater()
     return this.#log
   }
@@ -200,9 +201,16 @@ async function cut (log: Log): Promise<void> {
   }
 }
 
-export interface JournalSettings {
+/** Who writes logs. */
+export interface Owner {
   /** The name under which this process is registered. */
-  readonly getOwner: () => string
+  getName(): string
+  /** From here on what is left is that of the dead. */
+  release(): void
+}
+
+export interface JournalSettings {
+  readonly owner: Owner
   /** Makes the folders of the journal where they are missing. */
   readonly makeFolders: () => Promise<void>
   /** How long files may be durable by the logs alone, in ms. */

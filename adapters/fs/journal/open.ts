@@ -5,7 +5,7 @@ import { belongsToThisMachine } from '../locks/file-systems.js'
 import { LastingLocker } from '../locks/lasting-locker.js'
 import type { Turn } from '../turn.js'
 import type { Locker } from '../../../lib/locker.js'
-import { Journal } from './journal.js'
+import { Journal, type Owner } from './journal.js'
 import { getNotes } from './names.js'
 import type { Place } from './place.js'
 import { recover } from './recover.js'
@@ -38,7 +38,7 @@ export async function openJournal (bounds: JournalBounds | null, place: Place, t
     await directory.sync()
   }
   await makeFolders()
-  const journal = new Journal(place, turn, { ...bounds, rest: REST, makeFolders, getOwner: createOwner(locker) })
+  const journal = new Journal(place, turn, { ...bounds, rest: REST, makeFolders, owner: createOwner(locker) })
   await journal.open()
   return journal
 }
@@ -48,11 +48,11 @@ export function listLiving (locker: Locker): Promise<ReadonlySet<string>> {
   return locker instanceof LastingLocker ? locker.listLiving() : Promise.resolve(alone)
 }
 
-function createOwner (locker: Locker): () => string {
-  if (locker instanceof LastingLocker) return () => locker.name
+function createOwner (locker: Locker): Owner {
+  if (locker instanceof LastingLocker) return { getName: () => locker.name, release: () => {} }
   const name = `${process.pid}-${randomBytes(6).toString('hex')}`
   alone.add(name)
-  return () => name
+  return { getName: () => name, release: () => { alone.delete(name) } }
 }
 
 /** The writers of this process where it is the only one. */
