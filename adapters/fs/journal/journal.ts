@@ -45,13 +45,12 @@ export class Journal {
   }
 
   /**
-   * Makes an entry durable, whose content is in its file already. Resolves to false if the file is to be synced itself: the log has failed, or is
-   * full and can't be settled.
+   * Makes an entry durable, whose content is in its file already. Resolves to false if the file is to be synced itself behind {@link check}: the
+   * log has failed, or is full and can't be settled.
    *
    * @throws JournalDoubtful
    */
-  async commit (entry: Entry): Promise<boolean> {
-    await this.check()
+  commit (entry: Entry): Promise<boolean> {
     return new Promise((resolve, reject) => {
       this.#queue.push({ entry, resolve, reject })
       this.#writing ??= this.#write().finally(() => { this.#writing = null })

@@ -17,8 +17,8 @@ export async function noteRemoval ({ files, paths: { journal } }: Where, removal
   const fd = await files.create(getNotePath(journal, removal))
   if (fd === null) return
   try {
+    // Its name is the note, and is made durable. Without the rest it stays longer.
     await files.writeText(fd, JSON.stringify(logs))
-    await files.sync(fd)
   } finally {
     await files.close(fd)
   }

@@ -20,8 +20,8 @@ export async function settle (place: Place, fd: number, end: () => Promise<void>
   if (doubt === null) await replay(place, (await files.list(journal)).filter(isLogName), 'all')
   else await files.release(doubt)
   await syncFileSystem(fd)
-  await end()
   await files.remove(getDoubt(journal))
+  await end()
   await clearRemovals(place)
 }
 
