@@ -144,7 +144,13 @@ async function openStore (options: Settings): Promise<Store> {
   const turn = new Turn()
   const directory = new Directory(options.directory, files, turn)
   await directory.open()
-  const locker = options.locks === 'directory' ? await LastingLocker.open(options.directory, directory, files, turn) : createMemoryLocker()
-  const journal = await openJournal(options.journal, { files, paths, directory, locker }, turn)
-  return { paths, files, directory, locker, journal, uploads: new OpenUploads(files, paths, directory, turn), creating: new Set() }
+  const locker: Store['locker'] = options.locks === 'directory' ? await LastingLocker.open(options.directory, directory, files, turn) : createMemoryLocker()
+  try {
+    const journal = await openJournal(options.journal, { files, paths, directory, locker }, turn)
+    return { paths, files, directory, locker, journal, uploads: new OpenUploads(files, paths, directory, turn), creating: new Set() }
+  } catch (error) {
+    await locker.close?.()
+    await directory.close()
+    throw error
+  }
 }

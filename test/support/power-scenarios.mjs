@@ -19,8 +19,17 @@ class Client {
 
   async create () {
     await this.#storage.create({
-      id: this.id, length: null, metadata: { filename: this.id }, serverMetadata: {}, echo: {}, partial: false, final: false, parts: [], completes: 'at-length',
-      createdAt: new Date(this.#createdAt), expiresAt: null
+      id: this.id,
+      length: null,
+      metadata: { filename: this.id },
+      serverMetadata: {},
+      echo: {},
+      partial: false,
+      final: false,
+      parts: [],
+      completes: 'at-length',
+      createdAt: new Date(this.#createdAt),
+      expiresAt: null
     })
     this.#tell({ id: this.id, content: this.content })
   }
