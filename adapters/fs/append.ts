@@ -2,6 +2,9 @@ import { OffsetConflict, UploadMissing, type Addition, type UploadBody } from '.
 import { ignore } from './failure.js'
 import type { Files } from './files.js'
 import type { OpenUpload } from './open-upload.js'
+import { hasJournal } from './journal/has-journal.js'
+import { JournalDoubtful } from './journal/journal-doubtful.js'
+import { SmallCopy } from './journal/small-copy.js'
 import { replaceRecord } from './replace-record.js'
 import type { Store } from './store.js'
 
@@ -71,14 +74,15 @@ function replay (batches: Array<readonly Uint8Array[] | null>, body: UploadBody)
 /** @param commit makes count what was written and synced, where that takes a step of its own */
 async function receive (store: Store, upload: OpenUpload, fd: number, addition: Addition, commit: Step | null = null): Promise<number> {
   const { offset, keep } = addition
-  const outcome = await writeBody(store, upload, fd, addition)
+  const copy = commit === null && store.journal !== null ? new SmallCopy() : null
+  const outcome = await writeBody(store, upload, fd, addition, copy)
   const failed = outcome.failure !== null
   const undone = failed && (outcome.by !== 'write' || keep === 'all-or-nothing')
   // What was reported as durable on the way stays.
   const end = undone ? upload.durable : outcome.end
   // A write that failed in the middle may have left bytes that were not counted.
   if (failed) await cut(store, upload, fd, end)
-  if (end > upload.durable) await orCut(store, upload, fd, () => store.files.sync(fd))
+  if (end > upload.durable) await orCut(store, upload, fd, () => makeDurable(store, upload, fd, offset, copy))
   if (!failed && commit !== null) await orCut(store, upload, fd, commit)
   if (end > offset) upload.modifiedAt = new Date()
   upload.durable = end
@@ -95,7 +99,8 @@ interface Outcome {
   readonly by: 'body' | 'write' | 'sync'
 }
 
-async function writeBody (store: Store, upload: OpenUpload, fd: number, { offset, body, keep, onProgress, progressInterval = 1000 }: Addition): Promise<Outcome> {
+async function writeBody (store: Store, upload: OpenUpload, fd: number, addition: Addition, copy: SmallCopy | null): Promise<Outcome> {
+  const { offset, body, keep, onProgress, progressInterval = 1000 } = addition
   let end = offset
   let by: Outcome['by'] = 'body'
   let reportedAt = Date.now()
@@ -105,9 +110,10 @@ async function writeBody (store: Store, upload: OpenUpload, fd: number, { offset
       const size = batch.reduce((sum, { byteLength }) => sum + byteLength, 0)
       await store.files.write(fd, batch, size, end)
       end += size
+      copy?.add(batch, size)
       if (onProgress && keep === 'prefix' && Date.now() - reportedAt >= progressInterval) {
         by = 'sync'
-        await store.files.sync(fd)
+        await sync(store, upload, fd)
         upload.durable = end
         reportedAt = Date.now()
         onProgress(end)
@@ -119,6 +125,24 @@ async function writeBody (store: Store, upload: OpenUpload, fd: number, { offset
   }
 }
 
+/** Makes durable what was written from `offset` on, of which there may be a copy. */
+async function makeDurable (store: Store, upload: OpenUpload, fd: number, offset: number, copy: SmallCopy | null): Promise<void> {
+  const bytes = upload.durable === offset ? copy?.bytes : null
+  const { id, createdAt } = upload.record.upload
+  if (bytes && await store.journal?.commit({ kind: 'bytes', id, createdAt: createdAt.getTime(), offset, bytes })) return
+  await sync(store, upload, fd)
+}
+
+/** Bytes are of no use without a name, which may stand in a journal alone: in that of another process, too. */
+async function sync (store: Store, upload: OpenUpload, fd: number): Promise<void> {
+  const { files, directory, journal } = store
+  if (journal !== null) await journal.check()
+  await files.sync(fd)
+  if (upload.isNamed) return
+  if (await hasJournal(store)) await directory.sync()
+  upload.isNamed = true
+}
+
 /**
  * After a failed sync nobody knows what is on the device, and a second sync would not tell: the bytes must be sent again. So must those whose
  * commit failed.
@@ -127,7 +151,7 @@ async function orCut (store: Store, upload: OpenUpload, fd: number, step: Step):
   try {
     await step()
   } catch (error) {
-    await cut(store, upload, fd, upload.durable)
+    if (!(error instanceof JournalDoubtful)) await cut(store, upload, fd, upload.durable)
     throw error
   }
 }

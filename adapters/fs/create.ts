@@ -34,14 +34,13 @@ async function writeAgain (store: Store, record: UploadRecord): Promise<boolean>
 
 /** False if a file is in the way: an upload, or the remains of one. */
 async function write (store: Store, record: UploadRecord): Promise<boolean> {
-  const { files, paths, uploads, directory } = store
+  const { files, paths, uploads } = store
   const fd = await files.create(paths.data(record.upload.id))
   if (fd === null) return false
   let stamp: Stamp | null
   try {
     stamp = await writeRecord(store, record)
-    if (stamp !== null) await directory.sync()
-    if (stamp !== null) uploads.add(record, stamp, fd)
+    if (stamp !== null) uploads.add(record, stamp, fd, store.journal === null)
   } catch (error) {
     await files.release(fd)
     await files.discard(paths.record(record.upload.id))
@@ -55,16 +54,26 @@ async function write (store: Store, record: UploadRecord): Promise<boolean> {
 }
 
 /** Its stamp; `null` if there is one already. */
-async function writeRecord ({ files, paths }: Store, record: UploadRecord): Promise<Stamp | null> {
+async function writeRecord (store: Store, record: UploadRecord): Promise<Stamp | null> {
+  const { files, paths } = store
   const fd = await files.create(paths.record(record.upload.id))
   if (fd === null) return null
   try {
-    await files.writeText(fd, serializeRecord(record))
-    await files.sync(fd)
+    const text = serializeRecord(record)
+    await files.writeText(fd, text)
+    await makeDurable(store, fd, record, text)
     return getStamp(await files.statOpen(fd))
   } finally {
     await files.close(fd)
   }
+}
+
+/** The record, and the names of both files. */
+async function makeDurable ({ files, directory, journal }: Store, fd: number, { upload }: UploadRecord, text: string): Promise<void> {
+  if (journal !== null && await journal.commit({ kind: 'create', id: upload.id, createdAt: upload.createdAt.getTime(), text })) return
+  await journal?.check()
+  await files.sync(fd)
+  await directory.sync()
 }
 
 async function clear ({ files, paths }: Store, id: string): Promise<void> {

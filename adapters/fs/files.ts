@@ -28,6 +28,11 @@ export class Files {
     this.#sync = sync
   }
 
+  /** The names in a small folder. */
+  list (path: string) {
+    return this.run(() => fs.readdirSync(path), () => fs.promises.readdir(path))
+  }
+
   /** Opens for reading and writing. */
   open (path: string) {
     return this.run(() => fs.openSync(path, 'r+'), () => open(path, 'r+'))
@@ -102,6 +107,13 @@ export class Files {
     try {
       await this.remove(path)
     } catch {}
+  }
+
+  /** Whether an open file holds a small content from byte `position` on. */
+  holds (fd: number, content: Uint8Array, position: number): boolean | Promise<boolean> {
+    const found = Buffer.alloc(content.byteLength)
+    const judge = (read: number) => read === found.length && found.equals(content)
+    return this.run(() => judge(fs.readSync(fd, found, 0, found.length, position)), async () => judge((await read(fd, found, 0, found.length, position)).bytesRead))
   }
 
   truncate (fd: number, length: number) {
@@ -226,6 +238,7 @@ const close = promisify(fs.close)
 const stat = promisify(fs.stat) as (path: string) => Promise<fs.Stats>
 const fstat = promisify(fs.fstat) as (fd: number) => Promise<fs.Stats>
 const ftruncate = promisify(fs.ftruncate)
+const read = promisify(fs.read) as (fd: number, buffer: Buffer, offset: number, length: number, position: number) => Promise<{ bytesRead: number }>
 const fsync = promisify(fs.fsync)
 const fdatasync = promisify(fs.fdatasync)
 

@@ -12,6 +12,7 @@ import { concatenate } from './concatenate.js'
 import { create } from './create.js'
 import { Directory } from './directory.js'
 import { Files, measureSync } from './files.js'
+import { openJournal, type JournalBounds } from './journal/open.js'
 import { LastingLocker } from './locks/lasting-locker.js'
 import { OpenUploads } from './open-uploads.js'
 import { Pace } from './pace.js'
@@ -49,6 +50,23 @@ export interface FsStorageOptions {
    * setting. Needs `node:sqlite`: Node 22.13. Default false.
    */
   readonly index?: boolean | { readonly directory: string }
+  /**
+   * Whether small uploads that arrive together share a sync, by a journal in the folder `.journal`. `true` stands for the defaults of
+   * {@link JournalOptions}. Needs a local file system of Linux, and the program `sync` of coreutils or busybox: {@link Storage.open} rejects
+   * without. Of no effect with `durability: 'none'`. Default `false`.
+   */
+  readonly journal?: boolean | JournalOptions
+}
+
+/** The bounds of a journal. */
+export interface JournalOptions {
+  /** How long uploads may be durable by the journal alone, in ms: 1000 to 600 000. Default 30 000. */
+  readonly interval?: number
+  /**
+   * Bytes that the journal of one process may take: 4 MiB to 1 GiB. Is it full before it is settled, each file is synced by itself. All
+   * journals are read into memory when a process starts behind a failure. Default 64 MiB.
+   */
+  readonly size?: number
 }
 
 /**
@@ -68,7 +86,7 @@ export function createFsStorage (options: FsStorageOptions): Storage {
   if (durability !== 'fsync' && durability !== 'none') throw new TypeError("createFsStorage: 'durability' must be 'fsync' or 'none'")
   if (metadataCalls !== 'adaptive' && metadataCalls !== 'async') throw new TypeError("createFsStorage: 'metadataCalls' must be 'adaptive' or 'async'")
   if (locks !== 'directory' && locks !== 'process') throw new TypeError("createFsStorage: 'locks' must be 'directory' or 'process'")
-  const settings = { directory: resolve(directory), durability, metadataCalls, locks, index: resolveIndex(directory, index) }
+  const settings = { directory: resolve(directory), durability, metadataCalls, locks, journal: readJournal(options), index: resolveIndex(directory, index) }
   let store: Store | null = null
   let opening: Promise<Store> | null = null
 
@@ -111,6 +129,7 @@ export function createFsStorage (options: FsStorageOptions): Storage {
       store = null
       closing?.catalog?.close()
       await closing?.news?.close()
+      await closing?.journal?.close()
       await closing?.locker.close?.()
       await closing?.uploads.close()
       await closing?.directory.close()
@@ -118,7 +137,8 @@ export function createFsStorage (options: FsStorageOptions): Storage {
   }
 }
 
-interface Settings extends Required<Omit<FsStorageOptions, 'index'>> {
+interface Settings extends Required<Omit<FsStorageOptions, 'index' | 'journal'>> {
+  readonly journal: JournalBounds | null
   /** Where the index is; `null`: nowhere. */
   readonly index: string | null
 }
@@ -138,6 +158,17 @@ async function openCatalog (store: BareStore, directory: string): Promise<Catalo
   return new Catalog(store, directory)
 }
 
+/** `null` for none. */
+function readJournal ({ journal = false, durability }: FsStorageOptions): JournalBounds | null {
+  if (typeof journal !== 'boolean' && (typeof journal !== 'object' || journal === null)) throw new TypeError("createFsStorage: 'journal' must be true, false, or an object")
+  const { interval = 30_000, size = 64 * MIB } = typeof journal === 'object' ? journal : {}
+  if (!(interval >= 1000 && interval <= 600_000)) throw new TypeError("createFsStorage: 'journal.interval' must be 1000 to 600000 (ms)")
+  if (!(size >= 4 * MIB && size <= 1024 * MIB)) throw new TypeError("createFsStorage: 'journal.size' must be 4 MiB to 1 GiB, in bytes")
+  return journal === false || durability === 'none' ? null : { interval, most: size }
+}
+
+const MIB = 1024 * 1024
+
 async function openStore (options: Settings): Promise<Store> {
   const { durability } = options
   await mkdir(options.directory, { recursive: true })
@@ -147,8 +178,15 @@ async function openStore (options: Settings): Promise<Store> {
   const turn = new Turn()
   const directory = new Directory(options.directory, files, turn)
   await directory.open()
-  const locker = options.locks === 'directory' ? await LastingLocker.open(options.directory, directory, files, turn) : createMemoryLocker()
-  const news = options.index === null ? null : new News(files, getNewsPath(options.index))
-  const store = { paths, files, directory, locker, news, uploads: new OpenUploads(files, paths, directory, turn), creating: new Set<string>() }
-  return { ...store, catalog: options.index === null ? null : await openCatalog(store, options.index) }
+  const locker: Store['locker'] = options.locks === 'directory' ? await LastingLocker.open(options.directory, directory, files, turn) : createMemoryLocker()
+  try {
+    const journal = await openJournal(options.journal, { files, paths, directory, locker }, turn)
+    const news = options.index === null ? null : new News(files, getNewsPath(options.index))
+    const store = { paths, files, directory, locker, journal, news, uploads: new OpenUploads(files, paths, directory, turn), creating: new Set<string>() }
+    return { ...store, catalog: options.index === null ? null : await openCatalog(store, options.index) }
+  } catch (error) {
+    await locker.close?.()
+    await directory.close()
+    throw error
+  }
 }

@@ -10,6 +10,8 @@ export interface OpenUpload {
   /** Bytes known to be durable. */
   durable: number
   modifiedAt: Date
+  /** The names of its files are durable for certain, and not by the journal alone. */
+  isNamed: boolean
   /** Bytes are being appended: what the file has beyond `durable` does not count yet. */
   appending: boolean
   /** Where the file has to be cut before anything of it is counted: a cut that failed when it was due. */
@@ -37,6 +39,7 @@ export function createEntry (record: UploadRecord, stamp: Stamp, fd: number | nu
     stamp,
     durable: 0,
     modifiedAt: record.upload.createdAt,
+    isNamed: false,
     appending: false,
     cutAt: null,
     file: fd,

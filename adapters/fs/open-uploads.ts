@@ -110,11 +110,15 @@ export class OpenUploads {
     return null
   }
 
-  /** Takes in an upload that was just created, the stamp of its record, and the descriptor of its bytes. */
-  add (record: UploadRecord, stamp: Stamp, fd: number): void {
+  /**
+   * Takes in an upload that was just created, the stamp of its record, and the descriptor of its bytes.
+   *
+   * @param isNamed see {@link OpenUpload}
+   */
+  add (record: UploadRecord, stamp: Stamp, fd: number, isNamed: boolean): void {
     // Of one that was removed by another process.
     this.drop(record.upload.id)?.catch(ignore)
-    this.vouch(this.#put(createEntry(record, stamp, fd)))
+    this.vouch(this.#put({ ...createEntry(record, stamp, fd), isNamed }))
   }
 
   /** Cuts off what must not be counted, if such a cut is due: before anything is written. */
@@ -209,6 +213,7 @@ export class OpenUploads {
     }
     // Its name, too, and the record that counts these bytes.
     await this.#directory.sync()
+    entry.isNamed = true
   }
 
   /** Succeeds on a device that was mounted read-only. One that became so by an error can not tell what it holds. */

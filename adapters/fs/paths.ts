@@ -5,6 +5,8 @@ import { isValidId } from '../../lib/upload.js'
 /** Where the files of uploads are. An id is a file name: the core has checked that it can't leave the directory. */
 export interface Paths {
   readonly directory: string
+  /** The folder of the journal, if there is one. */
+  readonly journal: string
   /** The bytes. */
   data(id: string): string
   /** The small record beside them. */
@@ -20,6 +22,7 @@ export interface Paths {
 export function createPaths (directory: string): Paths {
   return {
     directory,
+    journal: join(directory, '.journal'),
     // As `join` would do it, which takes its time to find nothing to normalise.
     data: id => directory + sep + id,
     record: id => directory + sep + id + RECORD,

@@ -1,3 +1,4 @@
+import { noteRemoval } from './journal/removals.js'
 import type { Store } from './store.js'
 import { removeWaiting } from './waiting.js'
 
@@ -5,6 +6,7 @@ import { removeWaiting } from './waiting.js'
 export async function remove (store: Store, id: string): Promise<void> {
   const { files, paths, uploads, directory } = store
   const upload = await uploads.load(id)
+  if (upload !== null) await noteRemoval(store, { id, createdAt: upload.record.upload.createdAt.getTime() })
   await files.remove(paths.record(id))
   await uploads.drop(id)
   await files.remove(paths.data(id))

@@ -2,6 +2,7 @@ import { constants, copyFile, link, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import { isCode } from './files.js'
+import { hasJournal } from './journal/has-journal.js'
 import type { Store } from './store.js'
 import { syncPath } from './sync-path.js'
 
@@ -9,7 +10,10 @@ import { syncPath } from './sync-path.js'
  * Gives the bytes of a complete upload a second name, at once and without copying where both are on one file system that has hard links, and
  * copies them where not. What was at `path` is replaced whole.
  */
-export async function saveTo ({ paths }: Store, id: string, path: string): Promise<void> {
+export async function saveTo (store: Store, id: string, path: string): Promise<void> {
+  const { files, paths } = store
+  // The upload may be removed next, and nothing brings back its bytes then.
+  if (files.durability === 'fsync' && await hasJournal(store)) await syncPath(paths.data(id))
   const temporary = join(dirname(path), `.${randomBytes(6).toString('hex')}.tmp`)
   try {
     await linkOrCopy(paths.data(id), temporary)

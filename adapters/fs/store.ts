@@ -3,6 +3,7 @@ import type { Catalog } from './catalog/catalog.js'
 import type { News } from './catalog/news.js'
 import type { Directory } from './directory.js'
 import type { Files } from './files.js'
+import type { Journal } from './journal/journal.js'
 import type { OpenUploads } from './open-uploads.js'
 import type { Paths } from './paths.js'
 
@@ -18,6 +19,8 @@ export interface BareStore {
   readonly files: Files
   readonly directory: Directory
   readonly uploads: OpenUploads
+  /** `null` for a process that syncs each file. */
+  readonly journal: Journal | null
   readonly locker: Locker & { close?(): Promise<void>, tidy?(before: Date): Promise<void> }
   /** Where the index learns what happens; `null` without an index. */
   readonly news: News | null

@@ -2,6 +2,8 @@ import { opendir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { throwStorageError } from './failure.js'
 import { isForeign } from './foreign.js'
+import { listLiving } from './journal/open.js'
+import { recover } from './journal/recover.js'
 import { getOwnerId } from './paths.js'
 import { AT_ONCE } from './read.js'
 import type { Store } from './store.js'
@@ -23,6 +25,7 @@ export async function tidy (store: Store, before: Date): Promise<number> {
     }
   }
   await store.locker.tidy?.(before)
+  await recover(store, () => listLiving(store.locker))
   if (failures.length > 0) throw new AggregateError(failures, `${failures.length} files can not be removed`)
   return removed
 }

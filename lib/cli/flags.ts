@@ -8,6 +8,7 @@ export interface ServeFlags {
   readonly prefix: string
   readonly dir: string
   readonly durability: 'fsync' | 'none'
+  readonly journal: boolean
   /** `null`: a directory, or a container of Azure. */
   readonly s3: S3Flags | null
   /** `null`: a directory, or a bucket. */
@@ -85,6 +86,7 @@ export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv
     prefix: oneOf('prefix', get('prefix') ?? '/files', "a path that starts with '/'", prefix => prefix.startsWith('/') ? prefix : null),
     dir: get('dir') ?? './uploads',
     durability: oneOf('durability', get('durability') ?? 'fsync', 'fsync or none', parseDurability),
+    journal: has('journal'),
     s3: readS3(get),
     azure: readAzure(get, env),
     maxSize: optional('max-size', get('max-size'), 'a size such as 5GB or 8MiB', parseSize),
@@ -233,5 +235,6 @@ const OPTIONS = {
   'metrics-tusd': flag,
   'no-metrics': flag,
   'log-level': text,
+  journal: flag,
   'tusd-urls': flag
 } as const

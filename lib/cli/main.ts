@@ -9,7 +9,7 @@ import type { Ready } from './workers.js'
 const USAGE = `fastify-tus: resumable uploads over tus
 
   fastify-tus serve [--host 127.0.0.1] [--port 1080] [--prefix /files]
-                    [--dir ./uploads] [--durability fsync|none] [--index]
+                    [--dir ./uploads] [--durability fsync|none] [--index] [--journal]
                     [--s3-bucket NAME] [--s3-endpoint URL] [--s3-region REGION] [--s3-prefix PREFIX] [--s3-part-size SIZE]
                     [--azure-container NAME] [--azure-prefix PREFIX]
                     [--max-size SIZE] [--expire DURATION] [--cors ORIGIN] [--no-download] [--no-ietf] [--no-page]

@@ -4,10 +4,10 @@ import type { Storage } from '../storage.js'
 import type { AzureFlags, S3Flags, ServeFlags } from './flags.js'
 
 /** What the flags name: a directory, a bucket, or a container of Azure. */
-export async function createStorage ({ dir, durability, locks, index, s3, azure }: ServeFlags): Promise<Storage> {
+export async function createStorage ({ dir, durability, journal, locks, index, s3, azure }: ServeFlags): Promise<Storage> {
   if (s3 !== null) return openBucket(s3)
   if (azure !== null) return openContainer(azure)
-  return createFsStorage({ directory: dir, durability, locks, index })
+  return createFsStorage({ directory: dir, durability, journal, locks, index })
 }
 
 async function openBucket (s3: S3Flags): Promise<Storage> {

@@ -18,7 +18,8 @@ for (const options of [
   { durability: 'none' },
   { durability: 'fsync', metadataCalls: 'async' },
   { durability: 'fsync', index: true },
-  { durability: 'none', metadataCalls: 'async', index: true }
+  { durability: 'none', metadataCalls: 'async', index: true },
+  { durability: 'fsync', journal: true }
 ] as const) {
   const skip = 'index' in options && withoutSqlite
   t.test(`filesystem storage, ${JSON.stringify(options)}`, { skip }, async t => {

@@ -63,7 +63,7 @@ t.test('durations', async t => {
 t.test('flags', async t => {
   t.test('have defaults', async t => {
     t.match(parseServeFlags([], {}), {
-      host: '127.0.0.1', port: 1080, prefix: '/files', dir: './uploads', durability: 'fsync', maxSize: null, expire: null, cors: null, download: true, trustProxy: null, headersTimeout: 30_000, maxConnections: null, workers: 1, locks: 'directory', logLevel: 'info'
+      host: '127.0.0.1', port: 1080, prefix: '/files', dir: './uploads', durability: 'fsync', journal: false, maxSize: null, expire: null, cors: null, download: true, trustProxy: null, headersTimeout: 30_000, maxConnections: null, workers: 1, locks: 'directory', logLevel: 'info'
     })
   })
 
@@ -73,7 +73,7 @@ t.test('flags', async t => {
     t.match(parseServeFlags(['--expire', '1.5h'], { FASTIFY_TUS_EXPIRE: '3s' }), { expire: 5_400_000 })
     t.match(parseServeFlags([], { FASTIFY_TUS_EXPIRE: '3s' }), { expire: 3000 })
     t.match(parseServeFlags(['--headers-timeout', '5s'], { FASTIFY_TUS_MAX_CONNECTIONS: '100' }), { headersTimeout: 5000, maxConnections: 100 })
-    t.match(parseServeFlags(['--no-download', '--durability=none', '--cors', 'https://a.example'], {}), { download: false, durability: 'none', cors: 'https://a.example' })
+    t.match(parseServeFlags(['--no-download', '--durability=none', '--journal', '--cors', 'https://a.example'], {}), { download: false, durability: 'none', journal: true, cors: 'https://a.example' })
   })
 
   t.test('name a bucket of S3', async t => {

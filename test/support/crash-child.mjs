@@ -73,7 +73,7 @@ syncBuiltinESMExports()
 
 const { createFsStorage } = await import('../../dist/adapters/fs/index.js')
 // What is the same step by step is tried both ways: synchronously, and through the thread pool.
-const storage = createFsStorage({ directory, metadataCalls: when === 'after' && given.name !== 'open' ? 'async' : 'adaptive', index: given.index === true })
+const storage = createFsStorage({ directory, journal: given.journal ?? false, metadataCalls: when === 'after' && given.name !== 'open' ? 'async' : 'adaptive', index: given.index === true })
 counting = given.name === 'open'
 await storage.open()
 // Where a system has no commands, this process does their work itself.

@@ -20,6 +20,7 @@ export async function perform (storage, { name, id, ...given }, openOther) {
     case 'addWaiting': return storage.addWaiting(id, given.final)
     case 'work': return work(storage, id)
     case 'remove': return storage.remove(id)
+    case 'settle': return settle(storage, given.upload)
     case 'sweep': return sweep(storage)
     case 'request': return request(storage, given)
     case 'lock': return lock(storage, openOther())
@@ -30,6 +31,14 @@ export async function perform (storage, { name, id, ...given }, openOther) {
 /** JSON has no times. */
 function revive (given) {
   return given.expiresAt ? { ...given, expiresAt: new Date(given.expiresAt) } : given
+}
+
+/** An upload in two pieces, of which a journal takes the first, and the end of the process. */
+async function settle (storage, upload) {
+  await storage.create({ ...upload, createdAt: new Date(upload.createdAt) })
+  await append(storage, upload.id, { offset: 0, end: 1000, size: 1000, keep: 'prefix' })
+  await append(storage, upload.id, { offset: 1000, end: 100_000, size: 100_000, keep: 'prefix' })
+  await storage.close()
 }
 
 /** What an application does from time to time. */

@@ -68,6 +68,20 @@ export class DirectoryLocker implements Locker {
     }
   }
 
+  /** The name of this process, by which others see it. */
+  get name (): string {
+    return this.#registry.name
+  }
+
+  /** The names of all processes that may be working on the directory. */
+  async listLiving (): Promise<Set<string>> {
+    const living = new Set([this.name])
+    for (const name of await this.#registry.list()) {
+      if (await this.#registry.isAlive(name)) living.add(name)
+    }
+    return living
+  }
+
   /** Whether others can see this process. */
   async isRegistered (): Promise<boolean> {
     return await this.#metadata.stat(this.#registry.path) !== null

@@ -36,6 +36,16 @@ export class LastingLocker implements Locker {
     return this.#lookAgain().then(() => this.#current.withLock(id, timeout, work))
   }
 
+  /** The name of this process, by which others see it; another one once it had to register again. */
+  get name (): string {
+    return this.#current.name
+  }
+
+  /** See {@link DirectoryLocker.listLiving}. */
+  listLiving (): Promise<Set<string>> {
+    return this.#current.listLiving()
+  }
+
   async #lookAgain (): Promise<void> {
     const turn = this.#turn.current
     if (!await this.#current.isRegistered()) await this.#renew()

@@ -76,6 +76,17 @@ export class Registry {
     })
   }
 
+  /** False only for one that has ended for certain. */
+  async isAlive (name: string): Promise<boolean> {
+    try {
+      const socket = await this.connect(name)
+      socket?.destroy()
+      return socket !== null
+    } catch {
+      return true
+    }
+  }
+
   /**
    * Clears away after a process that has ended. `clear` runs in one living process at a time. Resolves to false if another one is at it.
    *
