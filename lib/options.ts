@@ -37,7 +37,7 @@ export interface TusOptions {
   /** The algorithms that a checksum may name. Default: all, `sha1 sha256 sha512 md5 crc32`. */
   checksumAlgorithms?: readonly ChecksumAlgorithm[]
   /**
-   * How many threads, at most, add up the checksums of large bodies beside the main one; 0: none. Default: the cores beside the first, and no more than 2. Where
+   * How many threads, at most, add up the checksums of large bodies beside the main one; 0: none. Default: the cores beside the first two, and no more than 2. Where
    * several processes share the cores, it is on the application to divide them.
    */
   digestThreads?: number
