@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os'
 import { createDigests, type ChecksumAlgorithm, type Digests } from './checksum.js'
 import { DigestThread } from './digest-thread.js'
 
@@ -61,14 +60,6 @@ export class DigestPool {
       this.#starting = null
     }
   }
-}
-
-/**
- * How many threads help each of so many processes of a machine: the cores that are left beside one that receives and one that writes files and
- * what else there is to do, and no more than keep up with what one process can receive. On two cores a thread was measured to bring nothing.
- */
-export function getDefaultThreads (processes = 1): number {
-  return Math.max(0, Math.min(2, Math.floor(availableParallelism() / processes) - 2))
 }
 
 /** A checksum that costs little more than to copy the bytes. */

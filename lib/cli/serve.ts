@@ -1,6 +1,5 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { AddressInfo } from 'node:net'
-import { getDefaultThreads } from '../digest-pool.js'
 import fastifyTus from '../index.js'
 import { limitConnections } from './connections.js'
 import type { ServeFlags } from './flags.js'
@@ -29,7 +28,6 @@ export async function serve (flags: ServeFlags): Promise<string> {
     ...flags.expire !== null && { expiration: { incomplete: flags.expire, sweepInterval: Math.min(SWEEP, Math.max(1000, flags.expire)) } },
     ...await exposeMetrics(app, flags),
     download: flags.download,
-    digestThreads: getDefaultThreads(flags.workers),
     protocols: flags.ietf ? ['tus', 'ietf'] : ['tus'],
     cors: flags.cors === null ? false : { origin: flags.cors.includes(',') ? flags.cors.split(',') : flags.cors }
   })

@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { availableParallelism } from 'node:os'
 import t, { type Test } from 'tap'
 import type { Worker } from 'node:worker_threads'
 import { crc32 } from 'node:zlib'
-import { getDefaultThreads } from '../../lib/digest-pool.js'
 import { THREAD_NAME } from '../../lib/digest-thread.js'
 import { startApp, type TestApp } from '../support/app.js'
 import { BYTES, TUS, createUpload, getOffset, makeBytes, patch, until } from '../support/http-tus.js'
@@ -204,10 +202,4 @@ const PERMISSION = ['--permission', '--experimental-permission'].find(flag => pr
 
 t.test('where Node may not start threads, bodies are verified all the same', { skip: PERMISSION === undefined && 'this Node has no permissions' }, async t => {
   t.match(await runAlone(PERMISSION!, '--allow-fs-read=*'), { code: 0, stdout: '201\n' })
-})
-
-t.test('processes divide the cores, and no thread is left where each has one', t => {
-  t.equal(getDefaultThreads(availableParallelism()), 0)
-  t.equal(getDefaultThreads(1), Math.max(0, Math.min(2, availableParallelism() - 2)))
-  t.end()
 })

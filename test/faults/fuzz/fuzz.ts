@@ -192,9 +192,9 @@ class Fuzz {
     return end.length
   }
 
-  /** Without those of the protected uploads, which the storage keeps open for a while if they were asked for, and those of threads, which stay. */
+  /** Without those of the protected uploads, which the storage keeps open for a while if they were asked for. */
   #getDescriptors (victims: readonly Protected[]): string[] {
-    return this.#server.getDescriptors().filter(target => !OF_THREADS.test(target) && !victims.some(({ id }) => target.endsWith(id)))
+    return this.#server.getDescriptors().filter(target => !victims.some(({ id }) => target.endsWith(id)))
   }
 
   #countSent (): number {
@@ -210,8 +210,6 @@ class Fuzz {
 
 /** After so many it is no use to go on. */
 const MOST_VIOLATIONS = 50
-/** What the event loop of a thread opens. */
-const OF_THREADS = /^(?:pipe|anon_inode):/
 /** What memory may grow by once it is warm, in bytes; and after how many requests that can be told. */
 const MOST_GROWTH = 48 * 1024 * 1024
 const WARM = 100_000
