@@ -1,7 +1,6 @@
 import * as fs from 'node:fs'
 import { promisify } from 'node:util'
-import { StorageFull } from '../../lib/storage.js'
-import { asStorageError, ignore, isCode, isExhausted, isReadOnly, nullIfMissing, throwStorageError } from './failure.js'
+import { asStorageError, ignore, isCode, isExhausted, nullIfMissing, throwStorageError } from './failure.js'
 import { Pace } from './pace.js'
 
 export { isCode, nullIfMissing }
@@ -145,6 +144,16 @@ export class Files {
     return this.#call(this.#sync.isQuick, this.#sync, () => fs.fdatasyncSync(fd), () => fdatasync(fd))
   }
 
+  /** As {@link sync}, for a file that is not open, and that nobody may write to. */
+  async syncPath (path: string): Promise<void> {
+    const fd = await this.openToRead(path)
+    try {
+      await this.sync(fd)
+    } finally {
+      await this.release(fd)
+    }
+  }
+
   /** Makes the entries of an open directory durable; some file systems do that only at a full sync. */
   syncDirectory (fd: number): void | Promise<void> {
     return this.#call(this.#sync.isQuick, this.#sync, () => fs.fsyncSync(fd), () => fsync(fd))
@@ -167,40 +176,6 @@ export class Files {
   async #retry<Result> (error: unknown, again: () => Promise<Result>): Promise<Result> {
     if (!isExhausted(error) || !await this.onExhausted()) throw asStorageError(error)
     return again().catch(throwStorageError)
-  }
-}
-
-/**
- * Whether a sync takes no more than a system call, as on a memory filesystem. False where nothing can be written: what is there can
- * be read all the same.
- *
- * @param path for a file to try it on, which is removed again
- */
-export function measureSync (path: string): boolean {
-  try {
-    return measureSyncs(path) < 0.1
-  } catch (error) {
-    const failure = asStorageError(error)
-    if (failure instanceof StorageFull || isReadOnly(failure)) return false
-    throw failure
-  }
-}
-
-/** In ms. */
-function measureSyncs (path: string): number {
-  const fd = fs.openSync(path, 'wx')
-  try {
-    const times = [1, 2, 3, 4, 5].map(() => {
-      fs.writeSync(fd, 'x')
-      const start = performance.now()
-      fs.fdatasyncSync(fd)
-      return performance.now() - start
-    })
-    // The middle one: a busy machine is slow now and then.
-    return times.sort((a, b) => a - b)[2]!
-  } finally {
-    fs.closeSync(fd)
-    fs.rmSync(path)
   }
 }
 

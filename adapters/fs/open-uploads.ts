@@ -209,21 +209,12 @@ export class OpenUploads {
       await this.use(entry, fd => this.#files.sync(fd))
     } catch (error) {
       if (!isReadOnly(error)) throw error
-      await this.#syncReadOnly(entry.id)
+      // Succeeds on a device that was mounted read-only. One that became so by an error can not tell what it holds.
+      await this.#files.syncPath(this.#paths.data(entry.id))
     }
     // Its name, too, and the record that counts these bytes.
     await this.#directory.sync()
     entry.isNamed = true
-  }
-
-  /** Succeeds on a device that was mounted read-only. One that became so by an error can not tell what it holds. */
-  async #syncReadOnly (id: string): Promise<void> {
-    const fd = await this.#files.openToRead(this.#paths.data(id))
-    try {
-      await this.#files.sync(fd)
-    } finally {
-      await this.#files.release(fd)
-    }
   }
 
   async #forget (id: string): Promise<null> {
