@@ -16,6 +16,7 @@ import { getCost, getRate, getRatios, summarize } from './statistics.mjs'
 
 const ours = 'fastify-tus'
 const unsynced = 'fastify-tus-unsynced'
+const journal = 'fastify-tus-journal'
 const peer = 'tus-server'
 
 const asFactor = figure => `${figure.toFixed(2)} ×`
@@ -23,13 +24,15 @@ const asShare = figure => figure.toFixed(2)
 const asMemory = figure => `${(figure / 2 ** 20).toFixed(0)} MiB`
 const asTime = figure => `${figure.toFixed(1)} ms`
 
+const addition = { [unsynced]: ' with durability none', [journal]: ' with the journal' }
+
 const rate = workload => sample => getRate(workload, sample)
 const cost = workload => sample => getCost(workload, sample)
 
 /** A rate as multiple of that of another contestant. */
 const faster = (workload, asked, other, name = ours) => ({
   workload,
-  title: `throughput${name === unsynced ? ' with durability none' : ''}`,
+  title: `throughput${addition[name] ?? ''}`,
   other,
   bound: 'least',
   asked,
@@ -38,16 +41,20 @@ const faster = (workload, asked, other, name = ours) => ({
 })
 
 /** The rate or the cost of a workload as share of that of another one. */
-const against = (workload, base, getFigure, target) => ({
+const against = (workload, base, getFigure, target, name = ours) => ({
   workload,
   ...target,
-  getFigures: (find, entry) => getRatios(find(ours), find(ours, base), getFigure(entry)),
+  getFigures: (find, entry) => getRatios(find(name), find(name, base), getFigure(entry)),
   format: asShare
 })
 
 const within = (workload, title, asked, getFigure, format) => ({
   workload, title, bound: 'most', asked, getFigures: find => find(ours).map(getFigure), format
 })
+
+const groupCommit = (title, name) => against(
+  'group-commit-64', 'group-commit-1', () => ({ syncs, uploads }) => syncs / uploads, { title, bound: 'most', asked: 0.25 }, name
+)
 
 /** @type {Target[]} */
 export const targets = [
@@ -69,9 +76,9 @@ export const targets = [
   faster('post-patch-1k', 7, peer, unsynced),
   faster('post-patch-1k', 0.5, 'discard-fastify', unsynced),
   faster('disk-post-patch-1k', 2, peer),
-  against('group-commit-64', 'group-commit-1', () => ({ syncs, uploads }) => syncs / uploads, {
-    title: 'syncs per upload, to those over 1 connection', bound: 'most', asked: 0.25
-  }),
+  faster('disk-post-patch-1k', 2, peer, journal),
+  groupCommit('syncs per upload, to those over 1 connection', ours),
+  groupCommit('syncs per upload with the journal, to those over 1 connection', journal),
   faster('creation-1k', 7, peer, unsynced),
   against('checksum-sha1', 'checksum-none', rate, { title: 'throughput, to the same without', bound: 'least', asked: 0.75 }),
   within('slow-200', 'peak memory', 120 * 2 ** 20, ({ peakMemory }) => peakMemory, asMemory),

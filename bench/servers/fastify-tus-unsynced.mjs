@@ -9,5 +9,5 @@ export default {
   ...synced,
   name: 'fastify-tus-unsynced',
   title: 'fastify-tus, durability none',
-  listen: directory => listen(directory, 'none')
+  listen: directory => listen(directory, { durability: 'none' })
 }

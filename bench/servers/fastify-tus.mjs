@@ -14,19 +14,19 @@ export default {
   title: 'fastify-tus, durability fsync',
   does: ['whole', 'patches', 'creation', 'checksum', 'head', 'get', 'range'],
   versions: () => ({ 'fastify-tus': JSON.parse(readFileSync(new URL('package.json', root), 'utf8')).version }),
-  listen: directory => listen(directory, 'fsync'),
+  listen: directory => listen(directory, { durability: 'fsync' }),
   stored: (directory, id) => join(directory, id)
 }
 
 /**
  * @param {string} directory
- * @param {'fsync' | 'none'} durability
+ * @param {object} options of the storage
  * @returns {Promise<string>}
  */
-export async function listen (directory, durability) {
+export async function listen (directory, options) {
   const { default: fastifyTus } = await import(new URL('dist/lib/index.js', root).href)
   const { createFsStorage } = await import(new URL('dist/adapters/fs/index.js', root).href)
   const app = Fastify({ logger: false })
-  await app.register(fastifyTus, { prefix: '/files', storage: createFsStorage({ directory, durability }) })
+  await app.register(fastifyTus, { prefix: '/files', storage: createFsStorage({ directory, ...options }) })
   return `${await app.listen({ host: '127.0.0.1', port: 0 })}/files`
 }

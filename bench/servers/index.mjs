@@ -16,14 +16,14 @@
 
 /**
  * `whole`: bodies of one request each, which is PUT for who has `put` besides. `patches`: POST, then PATCH. `creation`: bytes with the POST. `file`: GET, also with `Range`, of what lies in its
- * folder `files`. `workers`, `s3` (any server), `sink` (one that does not keep bytes): only in workloads for these.
+ * folder `files`. `small-on-disk`, `workers`, `s3` (any server), `sink` (one that does not keep bytes): only in workloads for these.
  *
- * @typedef {'whole' | 'put' | 'patches' | 'creation' | 'checksum' | 'head' | 'get' | 'range' | 'file' | 'workers' | 's3' | 'sink'} Ability
+ * @typedef {'whole' | 'put' | 'patches' | 'creation' | 'checksum' | 'head' | 'get' | 'range' | 'file' | 'small-on-disk' | 'workers' | 's3' | 'sink'} Ability
  */
 
 /** One file each, in the order of the tables. */
 const names = [
-  'fastify-tus', 'fastify-tus-unsynced', 'tus-server', 'tus-server-fastify', 'tusd', 'rustus', 'nginx', 'nginx-large-buffers', 'fastify-static', 'pipeline',
+  'fastify-tus', 'fastify-tus-unsynced', 'fastify-tus-journal', 'tus-server', 'tus-server-fastify', 'tusd', 'rustus', 'nginx', 'nginx-large-buffers', 'fastify-static', 'pipeline',
   'discard', 'discard-fastify', 'fastify-tus-1-core', 'fastify-tus-1-worker', 'fastify-tus-2-workers', 'fastify-tus-s3', 'tus-server-s3', 'lib-storage'
 ]
 
