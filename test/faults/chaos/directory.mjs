@@ -44,7 +44,7 @@ async function list (path) {
 /** Lets everything be as old as if nobody had touched it for days. */
 async function ageDirectory (directory) {
   const then = new Date(Date.now() - 3 * 86_400_000)
-  for (const name of await readdir(directory)) await utimes(join(directory, name), then, then).catch(error => { if (error.code !== 'ENOENT') throw error })
+  for (const name of await readdir(directory, { recursive: true })) await utimes(join(directory, name), then, then).catch(error => { if (error.code !== 'ENOENT') throw error })
 }
 
 /** One sweep by a server of its own, as it would happen some day by itself; resolves to its counts. */
