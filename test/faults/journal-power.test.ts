@@ -23,6 +23,8 @@ for (const [scenario, title] of Object.entries({
   plain: 'keeps what was acknowledged of small and large bodies, in turn',
   batches: 'keeps what was acknowledged together',
   removal: 'brings nothing back that was removed, and keeps the next upload of that id',
+  removalAgain: 'brings nothing back whose removal could not be noted at first',
+  removalFails: 'keeps what was acknowledged behind a removal that failed',
   logFails: 'keeps what was acknowledged behind a log that could not be synced',
   everythingFails: 'keeps the bytes that came in place of those that could not be synced',
   cutFails: 'acknowledges nothing while a log can not be cut',

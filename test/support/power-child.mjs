@@ -8,6 +8,7 @@ import childProcess from 'node:child_process'
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { Disk } from './power-disk.mjs'
 import { scenarios } from './power-scenarios.mjs'
 
@@ -46,6 +47,20 @@ for (const name of ['fsync', 'fdatasync', 'writev', 'ftruncate']) {
     }
     return later(fd, ...rest)
   }
+}
+
+const { rm, rmSync } = fs
+const beginRemoval = path => {
+  const code = fault('rm', path)
+  if (code !== null) throw Object.assign(new Error(code), { code })
+}
+fs.rmSync = (path, ...rest) => {
+  beginRemoval(path)
+  return rmSync(path, ...rest)
+}
+fs.promises.rm = async (path, ...rest) => {
+  beginRemoval(path)
+  return promisify(rm)(path, ...rest)
 }
 
 // What syncs the file system is known to do that: see the tests of the contract. Here it need not do it to the machine that runs the tests.

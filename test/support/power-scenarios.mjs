@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 
 /** What a process does, and what goes wrong meanwhile. */
-export const scenarios = { plain, batches, removal, logFails, everythingFails, cutFails, full, syncFails, twoProcesses }
+export const scenarios = { plain, batches, removal, removalAgain, removalFails, logFails, everythingFails, cutFails, full, syncFails, twoProcesses }
 
 /** An upload, and what a client knows of it. */
 class Client {
@@ -98,6 +98,33 @@ async function removal ({ open, tell }) {
   const again = new Client(storage, tell, 'a', 1_700_000_001_000)
   await again.create()
   await again.append(SMALL, 'x')
+  await storage.close()
+}
+
+/** The note of a removal can't be synced, and the client asks for it again. */
+async function removalAgain ({ open, tell, setFault }) {
+  const storage = open()
+  const client = new Client(storage, tell, 'a')
+  await client.create()
+  await client.append(SMALL)
+  setFault((call, path) => call === 'fsync' && path.endsWith('/removed') ? 'EIO' : null)
+  await assert.rejects(client.remove(), { code: 'EIO' })
+  setFault(() => null)
+  await client.remove()
+  await storage.close()
+}
+
+/** The files of an upload can't be removed behind the note, and the client goes on with it. */
+async function removalFails ({ open, tell, setFault }) {
+  const storage = open()
+  const client = new Client(storage, tell, 'a')
+  await client.create()
+  await client.append(SMALL)
+  setFault((call, path) => call === 'rm' && path.endsWith('a.json') ? 'EIO' : null)
+  await assert.rejects(client.remove(), { code: 'EIO' })
+  setFault(() => null)
+  await client.append(SMALL, 'b')
+  await client.append(SMALL, 'c')
   await storage.close()
 }
 
