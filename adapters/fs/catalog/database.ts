@@ -42,7 +42,7 @@ export class Database {
         database.exec('COMMIT')
         return result
       } catch (error) {
-        if (database.isTransaction) database.exec('ROLLBACK')
+        rollBack(database)
         throw error
       }
     })
@@ -107,6 +107,13 @@ export class Database {
       throw error
     }
   }
+}
+
+/** SQLite has done so itself behind some errors, and says now that there is nothing to roll back. Node tells which only since 22.16. */
+function rollBack (database: DatabaseSync): void {
+  try {
+    database.exec('ROLLBACK')
+  } catch {}
 }
 
 /** Whether another process is in the way, and that will pass. */
