@@ -199,6 +199,24 @@ t.test('with the index', { skip: withoutSqlite }, async t => {
     t.same(await listed, [id])
   })
 
+  t.test('a list waits for a process that is opening the index, or putting it in order', async t => {
+    const directory = await makeDirectory(t)
+    const storage = await openStorage(t, directory)
+    await mkdir(join(directory, '.index/sqlite'), { recursive: true })
+    const warnings: string[] = []
+    const onWarning = ({ message }: Error): void => { warnings.push(message) }
+    process.on('warning', onWarning)
+    t.teardown(() => process.off('warning', onWarning))
+    const other = openDatabase(directory)
+    other.exec('BEGIN EXCLUSIVE')
+    const listed = listIds(storage)
+    await pause(30)
+    other.exec('ROLLBACK')
+    other.close()
+    t.same(await listed, [])
+    t.same(warnings.filter(message => message.includes('can not be used')), [])
+  })
+
   t.test('lists at the same time are each whole', async t => {
     const directory = await makeDirectory(t)
     const storages = [await openStorage(t, directory), await openStorage(t, directory)]

@@ -101,7 +101,7 @@ export class Catalog {
 
   /** Brings the index up to date. Who comes while another does that has to take in what was noted since. */
   async #prepare (): Promise<void> {
-    this.#database.check()
+    await this.#database.open()
     this.#preparing ??= this.#compare().finally(() => { this.#preparing = null })
     await this.#preparing
     await this.#ingest.run()

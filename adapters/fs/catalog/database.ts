@@ -60,9 +60,12 @@ export class Database {
     }
   }
 
-  /** Whether the open file is still the one of that name; closes it if not. */
-  check (): void {
-    if (this.#open !== null && statSync(this.#path, { throwIfNoEntry: false })?.ino !== this.#open.ino) this.close()
+  /** Opens the file of that name, unless it is open. Waits while another process opens it, or puts in order what a dead one left. */
+  open (): Promise<void> {
+    return this.retry(() => {
+      this.#check()
+      this.#get()
+    })
   }
 
   /** Begins anew. */
@@ -85,6 +88,11 @@ export class Database {
     } catch {
       // Nothing depends on what a broken file still says.
     }
+  }
+
+  /** Closes what is open if it is not the file of that name any more. */
+  #check (): void {
+    if (this.#open !== null && statSync(this.#path, { throwIfNoEntry: false })?.ino !== this.#open.ino) this.close()
   }
 
   #get () {
