@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { join } from 'node:path'
 
 /** What a process does, and what goes wrong meanwhile. */
-export const scenarios = { plain, batches, removal, removalAgain, removalFails, logFails, everythingFails, cutFails, full, syncFails, twoProcesses }
+export const scenarios = { plain, batches, removal, removalAgain, removalFails, removalSettled, logFails, everythingFails, cutFails, full, syncFails, twoProcesses }
 
 /** An upload, and what a client knows of it. */
 class Client {
@@ -112,6 +114,21 @@ async function removalAgain ({ open, tell, setFault }) {
   setFault(() => null)
   await client.remove()
   await storage.close()
+}
+
+/** The system makes the end of a note durable by itself, and the end of the log that it was for not yet. */
+async function removalSettled ({ open, tell, work }) {
+  const storage = open()
+  for (const id of ['a', 'b', 'c']) {
+    const client = new Client(storage, tell, id)
+    await client.create()
+    await client.append(SMALL)
+    await client.remove()
+  }
+  await storage.close()
+  const notes = fs.openSync(join(work, '.journal/removed'), 'r')
+  fs.fsyncSync(notes)
+  fs.closeSync(notes)
 }
 
 /** The files of an upload can't be removed behind the note, and the client goes on with it. */
