@@ -6,6 +6,7 @@ import { createFsStorage, type FsStorageOptions } from '../../adapters/fs/index.
 import { Directory } from '../../adapters/fs/directory.js'
 import { Files } from '../../adapters/fs/files.js'
 import { decodeEntries, encodeEntry, type Entry } from '../../adapters/fs/journal/entries.js'
+import { JOURNAL } from '../../adapters/fs/journal/place.js'
 import { noteRemoval } from '../../adapters/fs/journal/removals.js'
 import { replay } from '../../adapters/fs/journal/replay.js'
 import { checkSyncProgram, syncFileSystem } from '../../adapters/fs/journal/sync-file-system.js'
@@ -272,6 +273,20 @@ t.test('opens beside a process that keeps an upload of which a log tells', { ski
   })
   await storage.tidy?.(new Date(0))
   t.notOk((await listLogs(directory)).includes(dead))
+})
+
+t.test('one process at a time ends the logs of the dead', { skip }, async t => {
+  const { storage, directory } = await makeStorage(t)
+  const dead = 'dead-1-ab.0a.log'
+  await appendFile(join(directory, '.journal', dead), encodeEntry({ kind: 'bytes', id: 'b', createdAt: 0, offset: 0, bytes: Buffer.from('x') }))
+  let opening: Promise<unknown> | null = null
+  await storage.locker!.withLock(JOURNAL, 1000, async () => {
+    opening = makeStorage(t, { directory })
+    await new Promise(resolve => { setTimeout(resolve, 300) })
+    t.same(await listLogs(directory), [dead])
+  })
+  await opening
+  t.same(await listLogs(directory), [])
 })
 
 t.test('writes to no log of another name than its own', { skip }, async t => {

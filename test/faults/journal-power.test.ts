@@ -25,6 +25,7 @@ for (const [scenario, title] of Object.entries({
   removal: 'brings nothing back that was removed, and keeps the next upload of that id',
   removalAgain: 'brings nothing back whose removal could not be noted at first',
   removalSettled: 'brings nothing back by a log that has ended',
+  saved: 'keeps the bytes that an application has given another name',
   removalFails: 'keeps what was acknowledged behind a removal that failed',
   logFails: 'keeps what was acknowledged behind a log that could not be synced',
   everythingFails: 'keeps the bytes that came in place of those that could not be synced',

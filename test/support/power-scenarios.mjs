@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 
 /** What a process does, and what goes wrong meanwhile. */
-export const scenarios = { plain, batches, removal, removalAgain, removalFails, removalSettled, logFails, everythingFails, cutFails, full, syncFails, twoProcesses }
+export const scenarios = { plain, batches, removal, removalAgain, removalFails, removalSettled, saved, logFails, everythingFails, cutFails, full, syncFails, twoProcesses }
 
 /** An upload, and what a client knows of it. */
 class Client {
@@ -129,6 +129,25 @@ async function removalSettled ({ open, tell, work }) {
   const notes = fs.openSync(join(work, '.journal/removed'), 'r')
   fs.fsyncSync(notes)
   fs.closeSync(notes)
+}
+
+/** The application gives the bytes another name, and removes the upload. */
+async function saved ({ open, tell, work }) {
+  fs.mkdirSync(join(work, 'kept'))
+  const folder = fs.openSync(work, 'r')
+  fs.fsyncSync(folder)
+  fs.closeSync(folder)
+  const storage = open()
+  const client = new Client(storage, tell, 'a')
+  await client.create()
+  await client.append(SMALL)
+  await storage.saveTo('a', join(work, 'kept/file'))
+  tell({ id: 'kept/file', content: client.content, saved: true })
+  await client.remove()
+  const next = new Client(storage, tell, 'b')
+  await next.create()
+  await next.append(SMALL)
+  await storage.close()
 }
 
 /** The files of an upload can't be removed behind the note, and the client goes on with it. */
