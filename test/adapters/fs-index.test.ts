@@ -16,6 +16,7 @@ import type { NewUpload } from '../../lib/upload.js'
 import { listNames, makeDirectory } from '../support/app.js'
 import { age, getDatabasePath, listIds, openDatabase, openStorage, putBack } from '../support/index-files.js'
 import { withoutSqlite } from '../support/sqlite.js'
+import { makeUpload } from '../support/uploads.js'
 
 const SWEEP = { for: 'sweep', incomplete: 60_000, complete: null } as const
 const LONG_AGO = new Date(Date.now() - 3_600_000)
@@ -252,6 +253,55 @@ t.test('with the index', { skip: withoutSqlite }, async t => {
     const id = await createComplete(storage)
     t.same(await listIds(storage), [id])
   })
+
+  t.test('what was announced a moment ago may still come: it is looked at until then', async t => {
+    const directory = await makeDirectory(t)
+    const [plain, storage, other] = [await openStorage(t, directory, { index: false }), await openStorage(t, directory), await openStorage(t, directory)]
+    const [changed, meanwhile] = [await createComplete(plain), await createComplete(plain)]
+    await listIds(storage)
+    await listIds(other)
+    age(directory)
+    const news = new News(new Files('none', new Pace(2), new Pace(2)), getNewsPath(join(directory, '.index')))
+    t.teardown(() => news.close())
+    await news.note('+', 'late')
+    await news.note('~', changed)
+    for await (const { id } of storage.list!()) {
+      if (id !== meanwhile) continue
+      await news.note('~', meanwhile)
+      await listIds(other)
+    }
+    t.same(await listIds(storage), [changed, meanwhile].sort())
+    for (const id of [changed, meanwhile]) await plain.update(id, () => ({ expiresAt: LONG_AGO }))
+    await plain.create(makeUpload({ id: 'late', length: 3, expiresAt: LONG_AGO }))
+    t.same(await listIds(storage, SWEEP), [changed, meanwhile, 'late'].sort())
+  })
+
+  t.test('the directory is compared once more behind a new beginning', async t => {
+    const directory = await makeDirectory(t)
+    const [plain, storage] = [await openStorage(t, directory, { index: false }), await openStorage(t, directory)]
+    await pause(300)
+    t.same(await listIds(storage), [])
+    const { id } = await createUpload(plain, { length: 3 })
+    t.same(await listIds(storage), [])
+    const database = openDatabase(directory)
+    database.prepare("UPDATE times SET time = CASE name WHEN 'created' THEN ? ELSE ? END").run(Date.now() - 3100, Date.now() - 200)
+    database.close()
+    t.same(await listIds(storage), [id])
+  })
+
+  for (const { name, harm } of [{ name: 'removed', harm: (path: string) => rm(path) }, { name: 'cut', harm: (path: string) => truncate(path, 0) }]) {
+    t.test(`the journal is ${name} before it was read: the directory is compared`, async t => {
+      const directory = await makeDirectory(t)
+      const [writer, storage] = [await openStorage(t, directory), await openStorage(t, directory)]
+      const before = await createComplete(writer)
+      await listIds(storage)
+      age(directory)
+      t.same(await listIds(storage), [before])
+      const id = await createComplete(writer)
+      await harm(getNewsPath(join(directory, '.index')))
+      t.same(await listIds(storage), [before, id].sort())
+    })
+  }
 
   t.test('what is no line spoils no other, however long it is', async t => {
     const directory = await makeDirectory(t)
