@@ -2,6 +2,7 @@ import { OffsetConflict, UploadMissing, type Addition, type UploadBody } from '.
 import { ignore } from './failure.js'
 import type { Files } from './files.js'
 import type { OpenUpload } from './open-upload.js'
+import { goOn } from './journal/go-on.js'
 import { hasJournal } from './journal/has-journal.js'
 import { JournalDoubtful } from './journal/journal-doubtful.js'
 import { SmallCopy } from './journal/small-copy.js'
@@ -19,6 +20,7 @@ export async function append (store: Store, id: string, addition: Addition): Pro
   if (upload === null) throw new UploadMissing('There is no such upload')
   if (upload.durable !== addition.offset) throw new OffsetConflict(upload.durable)
   if (upload.cutAt !== null) await store.uploads.cut(upload)
+  await goOn(store, upload)
   upload.appending = true
   try {
     return await store.uploads.use(upload, fd => receiveBehindHold(store, upload, fd, addition))

@@ -59,10 +59,12 @@ export class OpenUploads {
   async #load (id: string): Promise<OpenUpload | null> {
     const recordStat = await this.#files.stat(this.#paths.record(id))
     const entry = recordStat && (this.#getKnown(id, recordStat) ?? await this.#get(id, getStamp(recordStat)))
-    const dataStat = entry && await this.#statData(entry)
     if (!entry) return this.#forget(id)
+    // Asked before: somebody else who looks at it closes it, too.
+    const wasOpen = entry.file !== null
+    const dataStat = await this.#statData(entry)
     // A file that was open and has no name any more: there may be a new one in its place.
-    if (!dataStat) return entry.file === null ? this.#forget(id) : this.#reload(id)
+    if (!dataStat) return wasOpen ? this.#reload(entry) : this.#forget(id)
     if (entry.appending) return entry
     if (entry.cutAt !== null && entry.cutAt.writtenAt !== null && entry.cutAt.writtenAt !== dataStat.mtimeMs) entry.cutAt = null
     if (entry.cutAt !== null) await this.cut(entry).catch(ignore)
@@ -152,10 +154,13 @@ export class OpenUploads {
     for (const id of [...this.#entries.keys()]) await this.drop(id)
   }
 
-  async #reload (id: string): Promise<OpenUpload | null> {
-    await this.drop(id)
-    // It was of the file that has no name any more.
-    this.#memory.forget(id)
+  async #reload (entry: OpenUpload): Promise<OpenUpload | null> {
+    const { id } = entry
+    if (this.#entries.get(id) === entry) {
+      await this.drop(id)
+      // It was of the file that has no name any more.
+      this.#memory.forget(id)
+    }
     return this.load(id)
   }
 

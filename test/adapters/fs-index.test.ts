@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import Fastify from 'fastify'
-import { mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { Database } from '../../adapters/fs/catalog/database.js'
@@ -16,6 +16,7 @@ import type { NewUpload } from '../../lib/upload.js'
 import { listNames, makeDirectory } from '../support/app.js'
 import { age, getDatabasePath, listIds, openDatabase, openStorage, putBack } from '../support/index-files.js'
 import { withoutSqlite } from '../support/sqlite.js'
+import { makeUpload } from '../support/uploads.js'
 
 const SWEEP = { for: 'sweep', incomplete: 60_000, complete: null } as const
 const LONG_AGO = new Date(Date.now() - 3_600_000)
@@ -199,6 +200,24 @@ t.test('with the index', { skip: withoutSqlite }, async t => {
     t.same(await listed, [id])
   })
 
+  t.test('a list waits for a process that is opening the index, or putting it in order', async t => {
+    const directory = await makeDirectory(t)
+    const storage = await openStorage(t, directory)
+    await mkdir(join(directory, '.index/sqlite'), { recursive: true })
+    const warnings: string[] = []
+    const onWarning = ({ message }: Error): void => { warnings.push(message) }
+    process.on('warning', onWarning)
+    t.teardown(() => process.off('warning', onWarning))
+    const other = openDatabase(directory)
+    other.exec('BEGIN EXCLUSIVE')
+    const listed = listIds(storage)
+    await pause(30)
+    other.exec('ROLLBACK')
+    other.close()
+    t.same(await listed, [])
+    t.same(warnings.filter(message => message.includes('can not be used')), [])
+  })
+
   t.test('lists at the same time are each whole', async t => {
     const directory = await makeDirectory(t)
     const storages = [await openStorage(t, directory), await openStorage(t, directory)]
@@ -233,6 +252,120 @@ t.test('with the index', { skip: withoutSqlite }, async t => {
     await writeFile(getNewsPath(join(directory, '.index')), '\n+../../etc/passwd\n+hal', { flag: 'a' })
     const id = await createComplete(storage)
     t.same(await listIds(storage), [id])
+  })
+
+  t.test('what was announced a moment ago may still come: it is looked at until then', async t => {
+    const directory = await makeDirectory(t)
+    const [plain, storage, other] = [await openStorage(t, directory, { index: false }), await openStorage(t, directory), await openStorage(t, directory)]
+    const [changed, meanwhile] = [await createComplete(plain), await createComplete(plain)]
+    await listIds(storage)
+    await listIds(other)
+    age(directory)
+    const news = new News(new Files('none', new Pace(2), new Pace(2)), getNewsPath(join(directory, '.index')))
+    t.teardown(() => news.close())
+    await news.note('+', 'late')
+    await news.note('~', changed)
+    for await (const { id } of storage.list!()) {
+      if (id !== meanwhile) continue
+      await news.note('~', meanwhile)
+      await listIds(other)
+    }
+    t.same(await listIds(storage), [changed, meanwhile].sort())
+    for (const id of [changed, meanwhile]) await plain.update(id, () => ({ expiresAt: LONG_AGO }))
+    await plain.create(makeUpload({ id: 'late', length: 3, expiresAt: LONG_AGO }))
+    t.same(await listIds(storage, SWEEP), [changed, meanwhile, 'late'].sort())
+  })
+
+  t.test('the directory is compared once more behind a new beginning', async t => {
+    const directory = await makeDirectory(t)
+    const [plain, storage] = [await openStorage(t, directory, { index: false }), await openStorage(t, directory)]
+    await pause(300)
+    t.same(await listIds(storage), [])
+    const { id } = await createUpload(plain, { length: 3 })
+    t.same(await listIds(storage), [])
+    const database = openDatabase(directory)
+    database.prepare("UPDATE times SET time = CASE name WHEN 'created' THEN ? ELSE ? END").run(Date.now() - 3100, Date.now() - 200)
+    database.close()
+    t.same(await listIds(storage), [id])
+  })
+
+  for (const { name, harm } of [{ name: 'removed', harm: (path: string) => rm(path) }, { name: 'cut', harm: (path: string) => truncate(path, 0) }]) {
+    t.test(`the journal is ${name} before it was read: the directory is compared`, async t => {
+      const directory = await makeDirectory(t)
+      const [writer, storage] = [await openStorage(t, directory), await openStorage(t, directory)]
+      const before = await createComplete(writer)
+      await listIds(storage)
+      age(directory)
+      t.same(await listIds(storage), [before])
+      const id = await createComplete(writer)
+      await harm(getNewsPath(join(directory, '.index')))
+      t.same(await listIds(storage), [before, id].sort())
+    })
+  }
+
+  t.test('what is no line spoils no other, however long it is', async t => {
+    const directory = await makeDirectory(t)
+    const storage = await openStorage(t, directory)
+    t.same(await listIds(storage), [])
+    await writeFile(getNewsPath(join(directory, '.index')), Buffer.alloc(100_000), { flag: 'a' })
+    const id = await createComplete(storage)
+    t.same(await listIds(storage), [id])
+    age(directory)
+    const next = await createComplete(storage)
+    t.same(await listIds(storage), [id, next].sort())
+  })
+
+  t.test('an upload whose last bytes were taken back is one in progress', async t => {
+    const directory = await makeDirectory(t)
+    const [writer, storage] = [await openStorage(t, directory), await openStorage(t, directory)]
+    const { id } = await createUpload(writer, { length: 3 })
+    await listIds(storage)
+    age(directory)
+    const refused = new Error('there is more than fits')
+    const next = async () => {
+      for await (const { complete } of storage.list!()) t.equal(complete, true, 'another process sees them all')
+      throw refused
+    }
+    const batches = [async () => [Buffer.from('abc')], next]
+    await t.rejects(writer.append(id, { offset: 0, keep: 'prefix', body: { next: () => batches.shift()!() } }), refused)
+    t.same(await listIds(storage, { for: 'state', state: 'incomplete' }), [id])
+    t.same(await listIds(storage, { for: 'sweep', incomplete: 0, complete: null }), [id])
+  })
+
+  t.test('behind a failure of the machine, which may have taken what was noted, a sweep looks at everything once', async t => {
+    const directory = await makeDirectory(t)
+    const [plain, storage] = [await openStorage(t, directory, { index: false }), await openStorage(t, directory)]
+    const id = await createComplete(plain)
+    const other = await createComplete(plain)
+    await listIds(storage)
+    age(directory)
+    await listIds(storage)
+    await plain.update(id, () => ({ expiresAt: LONG_AGO }))
+    t.same(await listIds(storage, SWEEP), [], 'nobody has told of it')
+    const database = openDatabase(directory)
+    database.exec("UPDATE times SET time = 1000 WHERE name IN ('created', 'scan')")
+    database.close()
+    t.same(await listIds(storage, SWEEP), [id, other].sort())
+    t.same(await listIds(storage, SWEEP), [id])
+  })
+
+  t.test('while news can not be written, a process lists what it has made from the files, and others learn of it soon', { skip: process.platform === 'linux' ? false : 'there is no /dev/full' }, async t => {
+    const directory = await makeDirectory(t)
+    const [writer, storage] = [await openStorage(t, directory), await openStorage(t, directory)]
+    const before = await createComplete(writer)
+    const news = getNewsPath(join(directory, '.index'))
+    await rm(news)
+    await symlink('/dev/full', news)
+    for (const opened of [writer, storage]) t.same(await listIds(opened), [before])
+    age(directory)
+    for (const opened of [writer, storage]) t.same(await listIds(opened), [before])
+    // The file is believed to have its name for a second.
+    await pause(1100)
+    const id = await createComplete(writer)
+    t.same(await listIds(writer), [before, id].sort())
+    await rm(news)
+    await pause(2500)
+    t.same(await listIds(storage), [before, id].sort())
   })
 
   t.test('remains are looked for once an hour, by one process', async t => {

@@ -18,9 +18,9 @@ function makeBody (...batches: Array<string | Buffer>): UploadBody {
   return { next: async () => rest.shift() ?? null }
 }
 
-async function makeStorage (t: Test, options = {}): Promise<{ storage: Storage, directory: string }> {
-  const directory = await makeDirectory(t)
-  const storage = createFsStorage({ directory, ...options })
+async function makeStorage (t: Test, options: { directory?: string, [name: string]: unknown } = {}): Promise<{ storage: Storage, directory: string }> {
+  const directory = options.directory ?? await makeDirectory(t)
+  const storage = createFsStorage({ ...options, directory })
   t.teardown(async () => { await storage.close?.() })
   return { storage, directory }
 }
@@ -104,6 +104,19 @@ t.test('sees what another process changed in an upload right after this one crea
   await other.update(upload.id, () => ({ serverMetadata: { by: 'that' } }))
   t.same((await storage.find(upload.id))?.serverMetadata, { by: 'that' })
 })
+
+for (const metadataCalls of ['adaptive', 'async'] as const) {
+  t.test(`finds the upload that another process made in place of one that is open, whoever looks meanwhile; ${metadataCalls}`, async t => {
+    const { storage, directory } = await makeStorage(t, { metadataCalls })
+    const { storage: other } = await makeStorage(t, { directory })
+    await storage.create(makeUpload({ id: 'a', createdAt: new Date(1000) }))
+    await append(storage, 'a', 0, 'abc')
+    await other.remove('a')
+    await other.create(makeUpload({ id: 'a', createdAt: new Date(2000) }))
+    const found = await Promise.all([1, 2, 3].map(() => storage.find('a')))
+    t.same(found.map(upload => upload?.createdAt), [1, 2, 3].map(() => new Date(2000)))
+  })
+}
 
 t.test('a record of another id is not believed', async t => {
   const { storage, directory } = await makeStorage(t)

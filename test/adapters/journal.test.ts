@@ -1,12 +1,21 @@
 import { appendFile, cp, mkdir, open, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises'
-import { existsSync } from 'node:fs'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createFsStorage, type FsStorageOptions } from '../../adapters/fs/index.js'
+import { Directory } from '../../adapters/fs/directory.js'
+import { Files } from '../../adapters/fs/files.js'
 import { decodeEntries, encodeEntry, type Entry } from '../../adapters/fs/journal/entries.js'
+import { JOURNAL } from '../../adapters/fs/journal/place.js'
+import { noteRemoval } from '../../adapters/fs/journal/removals.js'
+import { replay } from '../../adapters/fs/journal/replay.js'
 import { checkSyncProgram, syncFileSystem } from '../../adapters/fs/journal/sync-file-system.js'
+import { Pace } from '../../adapters/fs/pace.js'
+import { createPaths } from '../../adapters/fs/paths.js'
+import { Turn } from '../../adapters/fs/turn.js'
 import type { Storage } from '../../lib/storage.js'
 import { makeDirectory } from '../support/app.js'
+import { limitProcess } from '../support/small-disk.js'
 import { makeUpload } from '../support/uploads.js'
 
 if (existsSync('/dev/shm')) process.env.TMPDIR = '/dev/shm'
@@ -23,6 +32,10 @@ async function makeStorage (t: Test, options: Partial<FsStorageOptions> = {}): P
 function append (storage: Storage, id: string, offset: number, content: string | Buffer): Promise<number> {
   const rest = [[Buffer.from(content)]]
   return storage.append(id, { offset, keep: 'prefix', body: { next: async () => rest.shift() ?? null } })
+}
+
+function createFiles (): Files {
+  return new Files('none', new Pace(2), new Pace(2))
 }
 
 async function listLogs (directory: string): Promise<string[]> {
@@ -61,6 +74,17 @@ t.test('refuses to open where the program sync is missing or can not do it', { s
   await writeFile(join(programs, 'sync'), '#!/bin/sh\nkill -9 $$\n', { mode: 0o755 })
   await t.rejects(syncFileSystem(1), /SIGKILL/)
   await t.rejects(createFsStorage({ directory: programs, journal: true }).open!(), /needs the program `sync`/)
+})
+
+t.test('survives that there is no descriptor for the program sync', { skip }, async t => {
+  limitProcess(process.pid, '--nofile=128:')
+  const open: number[] = []
+  t.teardown(() => {
+    for (const fd of open) closeSync(fd)
+    limitProcess(process.pid, '--nofile=4096:')
+  })
+  t.throws(() => { for (;;) open.push(openSync('/dev/null', 'r')) }, { code: 'EMFILE' })
+  await t.rejects(syncFileSystem(open[0]!), { code: 'EMFILE' })
 })
 
 t.test('takes records and small bodies, and leaves large ones to their files', { skip }, async t => {
@@ -218,4 +242,77 @@ t.test('keeps a note of a removal as long as there is a log that names the uploa
   t.match(await notes(), [/^a\./])
   await storage.close?.()
   t.same(await notes(), [])
+})
+
+t.test('does not take for removed what goes on behind a removal that came to nothing', { skip }, async t => {
+  const { storage, directory } = await makeStorage(t)
+  const createdAt = new Date()
+  await storage.create(makeUpload({ id: 'a', length: null, createdAt }))
+  await append(storage, 'a', 0, 'first')
+  for (const goOn of [() => append(storage, 'a', 5, 'second'), () => storage.setLength('a', 100)]) {
+    // All that a process did that died there.
+    await noteRemoval({ files: createFiles(), paths: createPaths(directory) }, { id: 'a', createdAt: createdAt.getTime() })
+    t.match(await readdir(join(directory, '.journal/removed')), [/^a\./])
+    await goOn()
+    t.same(await readdir(join(directory, '.journal/removed')), [])
+  }
+  const left = await loseFiles(t, directory)
+  await makeStorage(t, { directory: left })
+  t.equal(await readFile(join(left, 'a'), 'utf8'), 'firstsecond')
+})
+
+t.test('opens beside a process that keeps an upload of which a log tells', { skip, timeout: 60_000 }, async t => {
+  const { storage, directory } = await makeStorage(t)
+  const entry: Entry = { kind: 'bytes', id: 'a', createdAt: 0, offset: 0, bytes: Buffer.from('x') }
+  const dead = 'dead-1-ab.0a.log'
+  await appendFile(join(directory, '.journal', dead), encodeEntry(entry))
+  await storage.locker!.withLock('a', 1000, async () => {
+    const { storage: other } = await makeStorage(t, { directory })
+    t.same(await listLogs(directory), [dead], 'and leaves the log to the next sweep')
+    await other.create(makeUpload({ id: 'b' }))
+  })
+  await storage.tidy?.(new Date(0))
+  t.notOk((await listLogs(directory)).includes(dead))
+})
+
+t.test('one process at a time ends the logs of the dead', { skip }, async t => {
+  const { storage, directory } = await makeStorage(t)
+  const dead = 'dead-1-ab.0a.log'
+  await appendFile(join(directory, '.journal', dead), encodeEntry({ kind: 'bytes', id: 'b', createdAt: 0, offset: 0, bytes: Buffer.from('x') }))
+  let opening: Promise<unknown> | null = null
+  await storage.locker!.withLock(JOURNAL, 1000, async () => {
+    opening = makeStorage(t, { directory })
+    await new Promise(resolve => { setTimeout(resolve, 300) })
+    t.same(await listLogs(directory), [dead])
+  })
+  await opening
+  t.same(await listLogs(directory), [])
+})
+
+t.test('writes to no log of another name than its own', { skip }, async t => {
+  const { storage, directory } = await makeStorage(t)
+  await storage.create(makeUpload({ id: 'a', length: null }))
+  await rm(join(directory, '.processes'), { recursive: true })
+  await mkdir(join(directory, '.processes'))
+  await storage.locker!.withLock('a', 1000, () => append(storage, 'a', 0, 'small'))
+  const { storage: other } = await makeStorage(t, { directory })
+  const logs = await listLogs(directory)
+  t.equal(logs.length, 1, 'that of the name that is gone has ended')
+  t.same([...decodeEntries(await readFile(join(directory, '.journal', logs[0]!)))].map(({ kind }) => kind), ['bytes'])
+  await other.close?.()
+})
+
+t.test('writes nothing again that was cut off its log meanwhile', { skip }, async t => {
+  const directory = await makeDirectory(t)
+  const storage = createFsStorage({ directory })
+  t.teardown(() => storage.close?.())
+  await storage.create(makeUpload({ id: 'a', length: null, createdAt: new Date(1000) }))
+  await append(storage, 'a', 0, 'acknowledged')
+  await mkdir(join(directory, '.journal'))
+  const path = join(directory, '.journal/other-1-ab.0a.log')
+  await writeFile(path, encodeEntry({ kind: 'bytes', id: 'a', createdAt: 1000, offset: 0, bytes: Buffer.from('refused') }))
+  const files = createFiles()
+  const cutting = { withLock: async <Result>(_id: string, _timeout: number, work: (wanted: never) => Promise<Result>) => { await truncate(path, 0); return work(null as never) } }
+  await replay({ files, paths: createPaths(directory), directory: new Directory(directory, files, new Turn()), locker: cutting }, ['other-1-ab.0a.log'], 'all')
+  t.equal(await readFile(join(directory, 'a'), 'utf8'), 'acknowledged')
 })

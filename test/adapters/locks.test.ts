@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -9,6 +11,7 @@ import { runLockerContract } from '../../lib/contract.js'
 import { LockTimeout, LocksUnsupported, type Locker } from '../../lib/locker.js'
 import { makeDirectory } from '../support/app.js'
 import { startProcess } from '../support/lock-process.js'
+import { spawnNode } from '../support/server-process.js'
 
 /** A second storage is to its directory what another process is. */
 async function openLocker (t: Test, directory: string): Promise<Locker> {
@@ -221,6 +224,19 @@ t.test('a directory that is removed and made anew is one for all its processes',
   await holding
   t.equal((await readdir(join(directory, '.processes'))).length, 3)
   for (const locker of [first, second, third]) t.equal(await locker.withLock('a', 1000, async () => 'free'), 'free')
+})
+
+t.test('a process that ends while another one connects to it has ended', { skip: process.platform !== 'linux' }, async t => {
+  const directory = await makeDirectory(t)
+  const registry = new Registry(directory, true, () => {})
+  const child = spawnNode(['-e', `require('node:net').createServer().listen(${JSON.stringify(join(directory, 'ending'))}, () => console.log('listens'))`])
+  await once(child.stdout!, 'data')
+  // It accepts no more, but the system connects on its behalf.
+  process.kill(child.pid!, 'SIGSTOP')
+  const connecting = registry.connect('ending')
+  process.kill(child.pid!, 'SIGKILL')
+  execFileSync('sleep', ['0.2'])
+  t.equal(await connecting, null)
 })
 
 t.test('with `locks: process` there are no links and no sockets', async t => {

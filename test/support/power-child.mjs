@@ -8,6 +8,7 @@ import childProcess from 'node:child_process'
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { Disk } from './power-disk.mjs'
 import { scenarios } from './power-scenarios.mjs'
 
@@ -47,6 +48,29 @@ for (const name of ['fsync', 'fdatasync', 'writev', 'ftruncate']) {
     return later(fd, ...rest)
   }
 }
+
+const { rm, rmSync } = fs
+const beginRemoval = path => {
+  const code = fault('rm', path)
+  if (code !== null) throw Object.assign(new Error(code), { code })
+}
+fs.rmSync = (path, ...rest) => {
+  beginRemoval(path)
+  return rmSync(path, ...rest)
+}
+fs.promises.rm = async (path, ...rest) => {
+  beginRemoval(path)
+  return promisify(rm)(path, ...rest)
+}
+
+const handle = await fs.promises.open(root, 'r')
+const prototype = Object.getPrototypeOf(handle)
+const { sync } = prototype
+prototype.sync = async function () {
+  disk.sync(this.fd, getPath(this.fd))
+  return sync.call(this)
+}
+await handle.close()
 
 // What syncs the file system is known to do that: see the tests of the contract. Here it need not do it to the machine that runs the tests.
 const { spawn } = childProcess
@@ -114,7 +138,8 @@ async function look (index, state) {
 }
 
 /** What is acknowledged is durable at once: in the state that was noted last before. */
-async function judge (storage, directory, { id, content, removing }) {
+async function judge (storage, directory, { id, content, removing, saved }) {
+  if (saved) return fs.readFileSync(join(directory, id)).equals(content) ? null : 'other bytes'
   const found = await storage.find(id)
   if (removing) return found !== null && removing === 'done' ? 'it came back' : null
   if (found === null) return 'it is lost'

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { join } from 'node:path'
 
 /** What a process does, and what goes wrong meanwhile. */
-export const scenarios = { plain, batches, removal, logFails, everythingFails, cutFails, full, syncFails, twoProcesses }
+export const scenarios = { plain, batches, removal, removalAgain, removalFails, removalSettled, saved, logFails, everythingFails, cutFails, full, syncFails, twoProcesses }
 
 /** An upload, and what a client knows of it. */
 class Client {
@@ -98,6 +100,67 @@ async function removal ({ open, tell }) {
   const again = new Client(storage, tell, 'a', 1_700_000_001_000)
   await again.create()
   await again.append(SMALL, 'x')
+  await storage.close()
+}
+
+/** The note of a removal can't be synced, and the client asks for it again. */
+async function removalAgain ({ open, tell, setFault }) {
+  const storage = open()
+  const client = new Client(storage, tell, 'a')
+  await client.create()
+  await client.append(SMALL)
+  setFault((call, path) => call === 'fsync' && path.endsWith('/removed') ? 'EIO' : null)
+  await assert.rejects(client.remove(), { code: 'EIO' })
+  setFault(() => null)
+  await client.remove()
+  await storage.close()
+}
+
+/** The system makes the end of a note durable by itself, and the end of the log that it was for not yet. */
+async function removalSettled ({ open, tell, work }) {
+  const storage = open()
+  for (const id of ['a', 'b', 'c']) {
+    const client = new Client(storage, tell, id)
+    await client.create()
+    await client.append(SMALL)
+    await client.remove()
+  }
+  await storage.close()
+  const notes = fs.openSync(join(work, '.journal/removed'), 'r')
+  fs.fsyncSync(notes)
+  fs.closeSync(notes)
+}
+
+/** The application gives the bytes another name, and removes the upload. */
+async function saved ({ open, tell, work }) {
+  fs.mkdirSync(join(work, 'kept'))
+  const folder = fs.openSync(work, 'r')
+  fs.fsyncSync(folder)
+  fs.closeSync(folder)
+  const storage = open()
+  const client = new Client(storage, tell, 'a')
+  await client.create()
+  await client.append(SMALL)
+  await storage.saveTo('a', join(work, 'kept/file'))
+  tell({ id: 'kept/file', content: client.content, saved: true })
+  await client.remove()
+  const next = new Client(storage, tell, 'b')
+  await next.create()
+  await next.append(SMALL)
+  await storage.close()
+}
+
+/** The files of an upload can't be removed behind the note, and the client goes on with it. */
+async function removalFails ({ open, tell, setFault }) {
+  const storage = open()
+  const client = new Client(storage, tell, 'a')
+  await client.create()
+  await client.append(SMALL)
+  setFault((call, path) => call === 'rm' && path.endsWith('a.json') ? 'EIO' : null)
+  await assert.rejects(client.remove(), { code: 'EIO' })
+  setFault(() => null)
+  await client.append(SMALL, 'b')
+  await client.append(SMALL, 'c')
   await storage.close()
 }
 

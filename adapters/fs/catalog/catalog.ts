@@ -32,9 +32,12 @@ export class Catalog {
     this.#times = new Times(this.#database)
   }
 
-  /** What `list` of the contract promises. Where there can't be an index, because the device is full or read-only, from the files alone. */
+  /**
+   * What `list` of the contract promises. Where there can't be an index, because the device is full or read-only, or where it can't be told the news
+   * of this process, from the files alone.
+   */
   async * list (hint?: ListHint): AsyncGenerator<Upload> {
-    const numbers = await this.#select(hint)
+    const numbers = await this.#store.news?.flush() === false ? this.#warn(new Error('what is new can not be written')) : await this.#select(hint)
     if (numbers === null) return yield * listFiles(this.#store)
     const looker = new Looker(this.#store, this.#database)
     const failures: unknown[] = []
@@ -98,7 +101,7 @@ export class Catalog {
 
   /** Brings the index up to date. Who comes while another does that has to take in what was noted since. */
   async #prepare (): Promise<void> {
-    this.#database.check()
+    await this.#database.open()
     this.#preparing ??= this.#compare().finally(() => { this.#preparing = null })
     await this.#preparing
     await this.#ingest.run()
@@ -110,16 +113,16 @@ export class Catalog {
       await this.#times.set('created', Date.now())
     }
     await this.#ingest.run()
-    if (!this.#isScanDue(Date.now())) return
+    const scannedAt = this.#times.get('scan')
+    if (!this.#isScanDue(scannedAt, Date.now())) return
     const startedAt = Date.now()
     await this.#ingest.rotate()
-    await scan(this.#store, this.#database)
+    await scan(this.#store, this.#database, scannedAt)
     await this.#times.set('scan', startedAt)
   }
 
   /** At the first use in this process, for what happened before; then now and then; and behind a new beginning, which others may not have noticed at once. */
-  #isScanDue (now: number): boolean {
-    const scannedAt = this.#times.get('scan')
+  #isScanDue (scannedAt: number | null, now: number): boolean {
     if (scannedAt === null || scannedAt < this.#openedAt || scannedAt > now || now - scannedAt > HOUR) return true
     const settledAt = this.#times.get('created')! + SETTLING
     return scannedAt < settledAt && now >= settledAt

@@ -42,7 +42,7 @@ export class Database {
         database.exec('COMMIT')
         return result
       } catch (error) {
-        if (database.isTransaction) database.exec('ROLLBACK')
+        rollBack(database)
         throw error
       }
     })
@@ -60,9 +60,12 @@ export class Database {
     }
   }
 
-  /** Whether the open file is still the one of that name; closes it if not. */
-  check (): void {
-    if (this.#open !== null && statSync(this.#path, { throwIfNoEntry: false })?.ino !== this.#open.ino) this.close()
+  /** Opens the file of that name, unless it is open. Waits while another process opens it, or puts in order what a dead one left. */
+  open (): Promise<void> {
+    return this.retry(() => {
+      this.#check()
+      this.#get()
+    })
   }
 
   /** Begins anew. */
@@ -87,6 +90,11 @@ export class Database {
     }
   }
 
+  /** Closes what is open if it is not the file of that name any more. */
+  #check (): void {
+    if (this.#open !== null && statSync(this.#path, { throwIfNoEntry: false })?.ino !== this.#open.ino) this.close()
+  }
+
   #get () {
     this.#open ??= this.#openFile()
     return this.#open
@@ -107,6 +115,13 @@ export class Database {
       throw error
     }
   }
+}
+
+/** SQLite has done so itself behind some errors, and says now that there is nothing to roll back. Node tells which only since 22.16. */
+function rollBack (database: DatabaseSync): void {
+  try {
+    database.exec('ROLLBACK')
+  } catch {}
 }
 
 /** Whether another process is in the way, and that will pass. */

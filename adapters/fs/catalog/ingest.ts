@@ -72,14 +72,12 @@ export class Ingest {
 
   #take (fd: number, ino: string, size: number): boolean {
     const position = this.#getPosition(ino)
-    if (position > size) {
-      // Somebody has cut it.
-      this.#setPosition(ino, 0)
-      this.#database.prepare('DELETE FROM times WHERE name = ?').run('scan')
-      return true
-    }
+    // Somebody has cut it.
+    if (position > size) return this.#leaveOut(ino, 0)
     const bytes = Buffer.allocUnsafe(CHUNK)
     const text = bytes.toString('latin1', 0, fs.readSync(fd, bytes, 0, CHUNK, position))
+    // No line is that long: these are the zeros of lines that a power failure has taken, or somebody else's.
+    if (text.length === CHUNK && !text.includes('\n')) return this.#leaveOut(ino, position + CHUNK)
     const end = text.lastIndexOf('\n') + 1
     const now = Date.now()
     for (const line of text.slice(0, end).split('\n')) this.#apply(line, now)
@@ -87,7 +85,14 @@ export class Ingest {
     return end > 0 && position + end < size
   }
 
+  #leaveOut (ino: string, position: number): boolean {
+    this.#setPosition(ino, position)
+    this.#database.prepare('DELETE FROM times WHERE name = ?').run('scan')
+    return true
+  }
+
   #apply (line: string, now: number): void {
+    if (line === '!') this.#database.prepare('DELETE FROM times WHERE name = ?').run('scan')
     const id = line.slice(1)
     if (!isValidId(id)) return
     if (line.startsWith('-')) this.#database.prepare('DELETE FROM uploads WHERE id = ?').run(id)

@@ -1,4 +1,4 @@
-import type { Upload } from '../../../lib/upload.js'
+import { changeState, type Upload } from '../../../lib/upload.js'
 import { getEnd, getStamp } from '../open-upload.js'
 import { parseRecord, toUpload } from '../record.js'
 import type { BareStore } from '../store.js'
@@ -59,7 +59,8 @@ export class Looker {
   #note (row: Row, { upload, stamp, record }: Seen): void {
     // Something may be about to happen to it that was announced.
     if (row.group === Group.look && row.since > Date.now() - QUIET) return
-    const after = { ...getGroup(upload), state: getState(upload), stamp, record }
+    const certain = mayBeTakenBack(upload) ? changeState(upload, { complete: false }) : upload
+    const after = { ...getGroup(certain), state: getState(certain), stamp, record }
     if (after.group !== row.group || after.since !== row.since || after.state !== row.state || after.stamp !== row.stamp) this.#changes.push({ row, after })
   }
 
@@ -87,12 +88,22 @@ interface Change {
   readonly after: Omit<Row, 'number' | 'id'> | null
 }
 
+/**
+ * Whether another process may still cut off the bytes that seem to complete an upload: they are written before they are synced, and before their
+ * body is known to end there.
+ */
+function mayBeTakenBack ({ complete, completes, processed, modifiedAt }: Upload): boolean {
+  return complete && completes === 'at-length' && !processed && modifiedAt.getTime() > Date.now() - FRESH
+}
+
 function writeStamp ({ ino, mtimeMs, size }: ReturnType<typeof getStamp>): string {
   return `${ino} ${mtimeMs} ${size}`
 }
 
 const UPDATE = 'UPDATE uploads SET "group" = ?, since = ?, state = ?, stamp = ?, record = ? WHERE number = ? AND id = ? AND "group" = ? AND since = ?'
 const AT_ONCE = 256
+/** How old bytes are that stay, in ms. */
+const FRESH = 10_000
 /** How long after its announcement a change may come and is still seen by everybody, in ms. */
 const QUIET = 60_000
 /** How long after its announcement an upload may come, in ms. */

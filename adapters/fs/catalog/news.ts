@@ -9,7 +9,7 @@ import type { Files } from '../files.js'
  * Tells the index which uploads to look at: one line per event, in the order in which they happen in all processes. A line costs a request one
  * small write; nothing waits for the index.
  *
- * `+` will be created, `~` will be changed in a way that the index can't expect, `-` was removed.
+ * `+` will be created, `~` will be changed in a way that the index can't expect, `-` was removed. `!`: there was too much to be told.
  */
 export class News {
   readonly #files: Files
@@ -18,6 +18,7 @@ export class News {
   #checkedAt = -Infinity
   /** What could not be written: an upload never fails for it. */
   #unwritten = ''
+  #timer: NodeJS.Timeout | null = null
 
   constructor (files: Files, path: string) {
     this.#files = files
@@ -31,7 +32,18 @@ export class News {
     return this.#write(line)
   }
 
+  /** Writes what could not be written before. Resolves to whether that is all. */
+  async flush (): Promise<boolean> {
+    if (this.#unwritten === '') return true
+    await this.#check()
+    await this.#write('')
+    return this.#unwritten === ''
+  }
+
   async close (): Promise<void> {
+    await this.flush()
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
     if (this.#open !== null) await this.#leave(this.#open)
     this.#open = null
   }
@@ -54,8 +66,13 @@ export class News {
   }
 
   #keep (text: string): void {
-    // What is forgotten here is found when the directory is compared with the index.
     if (this.#unwritten.length < MOST_UNWRITTEN) this.#unwritten += text
+    else this.#unwritten = ALL
+    // Others wait for it who list.
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null
+      this.flush().catch(ignore)
+    }, CHECK).unref()
   }
 
   /** Whether this is still the file of that name: it is put aside when it has grown, or somebody has removed it. */
@@ -101,6 +118,7 @@ function write (fd: number, text: string): Promise<number> {
   })
 }
 
+const ALL = '\n!\n'
 /** How long a file is believed to have its name still, in ms. */
 const CHECK = 1_000
 const MOST_UNWRITTEN = 1024 * 1024

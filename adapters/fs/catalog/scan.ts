@@ -1,4 +1,5 @@
 import { opendir } from 'node:fs/promises'
+import { uptime } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { throwStorageError } from '../failure.js'
 import { getRecordId } from '../paths.js'
@@ -7,12 +8,26 @@ import type { Database } from './database.js'
 
 /**
  * Compares the names in the directory with the index, both ways, without opening a file. Finds what the journal can't tell: what a process
- * without an index did, or one whose machine lost its power.
+ * without an index created or removed.
+ *
+ * The journal is not synced. Behind a failure of the machine, or where it was not read to its end, it may also have told of a change that is unknown
+ * now: then every upload is to be looked at.
+ *
+ * @param scannedAt when that was done last, in ms; `null`: the journal was lost since
  */
-export async function scan (store: BareStore, database: Database): Promise<void> {
+export async function scan (store: BareStore, database: Database, scannedAt: number | null): Promise<void> {
+  if (scannedAt === null || scannedAt < Date.now() - uptime() * 1000) await lookAtAll(database)
   const found = await addMissing(store, database)
   const { rows } = database.prepare('SELECT count(*) AS rows FROM uploads').get() as { rows: number }
   if (rows > found) await dropGone(store, database)
+}
+
+async function lookAtAll (database: Database): Promise<void> {
+  const { most } = database.prepare('SELECT max(number) AS most FROM uploads').get() as { most: number | null }
+  for (let last = 0; last < (most ?? 0); last += AT_ONCE) {
+    await database.write(() => { database.prepare(LOOK_AT_SOME).run(last, last + AT_ONCE) })
+    await setImmediate()
+  }
 }
 
 /** How many records there are. */
@@ -58,6 +73,7 @@ async function dropGone ({ paths, files, directory }: BareStore, database: Datab
 
 const ADD = 'INSERT INTO uploads (id, "group", since, state, stamp, record) VALUES (?, 0, 0, 0, \'\', \'\') ON CONFLICT DO NOTHING'
 const LOOK = 'UPDATE uploads SET "group" = 0, since = 0, state = 0 WHERE number = ? AND "group" <> 0'
+const LOOK_AT_SOME = 'UPDATE uploads SET "group" = 0, since = 0, state = 0 WHERE number > ? AND number <= ? AND "group" <> 0'
 /** Entries before other requests get their turn. */
 const AT_ONCE = 256
 /** How many ids to gather before they are written. */

@@ -36,15 +36,18 @@ export function encodeEntry (entry: Entry): Buffer {
   return frame
 }
 
+/** An entry of a log, and the byte behind it. */
+export type EntryOfLog = Entry & { readonly end: number }
+
 /** The entries from the start on, up to the first that is not whole: whoever wrote that was told of no success. */
-export function * decodeEntries (bytes: Buffer): Generator<Entry> {
+export function * decodeEntries (bytes: Buffer): Generator<EntryOfLog> {
   for (let at = 0; at + FRAME <= bytes.length;) {
     const bodyAt = at + FRAME + bytes.readUInt32LE(at + 4)
     const end = bodyAt + bytes.readUInt32LE(at + 8)
     if (end > bytes.length || bodyAt === at + FRAME || crc32(bytes.subarray(at + 4, end)) !== bytes.readUInt32LE(at)) return
     const { kind, id, createdAt, offset } = JSON.parse(bytes.toString('utf8', at + FRAME, bodyAt))
     const body = bytes.subarray(bodyAt, end)
-    yield kind === 'create' ? { kind, id, createdAt, text: body.toString() } : { kind, id, createdAt, offset, bytes: body }
+    yield kind === 'create' ? { kind, id, createdAt, text: body.toString(), end } : { kind, id, createdAt, offset, bytes: body, end }
     at = end
   }
 }

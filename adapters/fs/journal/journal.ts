@@ -138,8 +138,9 @@ export class Journal {
   }
 
   async #getLog (): Promise<Log> {
-    if (this.#log !== null && await this.#log.isThere()) return this.#log
-    // Somebody removed the folder, perhaps with all that the log tells of.
+    // Under another name than that of this process, others take it for the log of one that has ended.
+    if (this.#log !== null && this.#log.owner === this.#settings.owner.getName() && await this.#log.isThere()) return this.#log
+    // Somebody removed the folder, perhaps with all that the log tells of, or the name.
     if (this.#log !== null) this.#endCurrent()
     await this.#place.directory.check()
     await this.#settings.makeFolders()

@@ -8,6 +8,8 @@ import { formatLogName } from './names.js'
 /** A file of entries that one process writes until it is settled. */
 export class Log {
   readonly path: string
+  /** The name under which its process was registered. */
+  readonly owner: string
   /** Open as long as the log is there. */
   readonly fd: number
   readonly #files: Files
@@ -15,16 +17,17 @@ export class Log {
   /** Behind the zeros that stand there in advance. */
   #filled = 0
 
-  private constructor (files: Files, path: string, fd: number) {
+  private constructor (files: Files, path: string, owner: string, fd: number) {
     this.#files = files
     this.path = path
+    this.owner = owner
     this.fd = fd
   }
 
   /** Its name is durable before anything stands in it. */
   static async begin (files: Files, folder: string, directory: Directory, owner: string): Promise<Log> {
     const path = join(folder, formatLogName(owner, randomBytes(6).toString('hex')))
-    const log = new Log(files, path, await files.createOrThrow(path))
+    const log = new Log(files, path, owner, await files.createOrThrow(path))
     try {
       await directory.sync()
       return log

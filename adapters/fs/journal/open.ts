@@ -9,6 +9,7 @@ import { Journal, type Owner } from './journal.js'
 import { getNotes } from './names.js'
 import type { Place } from './place.js'
 import { recover } from './recover.js'
+import { UploadInUse } from './replay.js'
 import { checkSyncProgram } from './sync-file-system.js'
 
 /** See `JournalOptions`. */
@@ -27,8 +28,8 @@ export async function openJournal (bounds: JournalBounds | null, place: Place, t
   try {
     await recover(place, () => listLiving(locker))
   } catch (error) {
-    // What is there can be read all the same.
-    if (!isReadOnly(error)) throw error
+    // What is there can be read all the same; and the next sweep ends a log that tells of an upload in use.
+    if (!isReadOnly(error) && !(error instanceof UploadInUse)) throw error
   }
   if (bounds === null) return null
   if (!await belongsToThisMachine(paths.directory)) throw new Error("createFsStorage: 'journal' needs a local file system of Linux")

@@ -15,13 +15,27 @@ export async function noteRemoval ({ files, paths: { journal } }: Where, removal
   const logs = (await listIfThere(files, journal)).filter(isLogName)
   if (logs.length === 0) return
   const fd = await files.create(getNotePath(journal, removal))
-  if (fd === null) return
+  // Its name is the note, and is made durable: also that of one whose removal went no further. Without the rest it stays longer.
+  if (fd !== null) await write(files, fd, JSON.stringify(logs))
+  await syncFolder(files, getNotes(journal))
+}
+
+async function write (files: Files, fd: number, text: string): Promise<void> {
   try {
-    // Its name is the note, and is made durable. Without the rest it stays longer.
-    await files.writeText(fd, JSON.stringify(logs))
+    await files.writeText(fd, text)
   } finally {
     await files.close(fd)
   }
+}
+
+/**
+ * Makes certain, durably, that an upload which lives on is not taken for a removed one. To be called before anything more of it is acknowledged: its
+ * removal may have failed behind the note, or died there.
+ */
+export async function withdrawRemoval ({ files, paths: { journal } }: Where, removal: Removal): Promise<void> {
+  const path = getNotePath(journal, removal)
+  if (await files.stat(path) === null) return
+  await files.remove(path)
   await syncFolder(files, getNotes(journal))
 }
 

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { nullIfMissing } from '../failure.js'
 import { parseRecord } from '../record.js'
-import { decodeEntries, type BytesEntry, type CreateEntry, type Entry } from './entries.js'
+import { LockTimeout } from '../../../lib/locker.js'
+import { decodeEntries, type BytesEntry, type CreateEntry, type EntryOfLog } from './entries.js'
 import { getNotePath } from './names.js'
 import type { Place } from './place.js'
 
@@ -16,36 +17,58 @@ export type Extent = 'lost' | 'all'
  * Nothing newer is overwritten:
  *
  * - A byte of an upload never changes once it was acknowledged, whoever acknowledged it. An entry whose bytes were not acknowledged in the end
- *   was cut off its log before anybody could write others in their place (see {@link Journal.commit}).
+ *   was cut off its log before anybody could write others in their place (see {@link Journal.commit}): under the lock of the upload, a log tells only
+ *   what is still in it.
  * - Only the first record of an upload has an entry. Each later one is synced before its name replaces the first, so a whole record is as new as
  *   the entry or newer.
  * - Bytes belong to one upload: that of the same id, created in the same ms. A removed one has a note, which is durable before its files go.
  * - Bytes behind a hole stay away: what is missing before was acknowledged by nobody, or is lost for good.
  *
  * Each upload is locked meanwhile, for other processes may be at work.
+ *
+ * @throws UploadInUse
  */
 export async function replay (place: Place, logs: readonly string[], extent: Extent): Promise<void> {
-  const uploads = new Map<string, Entry[]>()
+  const uploads = new Map<string, Told[]>()
   for (const log of logs) {
-    for (const entry of decodeEntries(await readFile(join(place.paths.journal, log)))) {
+    const path = join(place.paths.journal, log)
+    for (const entry of decodeEntries(await readFile(path))) {
       const known = uploads.get(entry.id)
-      if (known) known.push(entry)
-      else uploads.set(entry.id, [entry])
+      if (known) known.push({ ...entry, path })
+      else uploads.set(entry.id, [{ ...entry, path }])
     }
   }
-  for (const [id, entries] of uploads) await place.locker.withLock(id, PATIENCE, () => replayUpload(place, entries, extent))
+  for (const [id, entries] of uploads) await withUpload(place, id, () => replayUpload(place, entries, extent))
 }
 
-async function replayUpload (place: Place, entries: readonly Entry[], extent: Extent): Promise<void> {
-  const alive: Entry[] = []
-  for (const entry of entries) {
-    if (await place.files.stat(getNotePath(place.paths.journal, entry)) === null) alive.push(entry)
+/** An entry, and the path of the log that tells it. */
+type Told = EntryOfLog & { readonly path: string }
+
+/** Who has an upload for so long lives, and has opened the directory behind any failure of the machine: nothing is lost that could not wait. */
+export class UploadInUse extends Error {}
+
+async function withUpload (place: Place, id: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await place.locker.withLock(id, PATIENCE, work)
+  } catch (cause) {
+    throw cause instanceof LockTimeout ? new UploadInUse('An upload that a journal tells of stayed in use', { cause }) : cause
   }
+}
+
+async function replayUpload (place: Place, entries: readonly Told[], extent: Extent): Promise<void> {
+  const alive: Told[] = []
+  for (const entry of entries) if (await holds(place, entry)) alive.push(entry)
   for (const entry of alive) {
     if (entry.kind === 'create') await replayCreate(place, entry, extent)
   }
   const bytes = alive.filter(entry => entry.kind === 'bytes').sort((a, b) => a.offset - b.offset)
   for (const entry of bytes) await replayBytes(place, entry, extent)
+}
+
+/** Whether an entry still stands in its log, of an upload that nobody has removed. */
+async function holds ({ files, paths }: Place, entry: Told): Promise<boolean> {
+  const log = await files.stat(entry.path)
+  return log !== null && log.size >= entry.end && await files.stat(getNotePath(paths.journal, entry)) === null
 }
 
 async function replayCreate (place: Place, { id, createdAt, text }: CreateEntry, extent: Extent): Promise<void> {
@@ -104,4 +127,4 @@ function parseCreatedAt (id: string, text: string): number | null {
 }
 
 /** How long somebody else may hold an upload, in ms. */
-const PATIENCE = 60_000
+const PATIENCE = 10_000

@@ -10,9 +10,11 @@ import { open } from 'node:fs/promises'
  */
 export async function syncFileSystem (fd: number): Promise<void> {
   const child = spawn('sync', ['-f', '/proc/self/fd/3'], { stdio: ['ignore', 'ignore', 'pipe', fd] })
+  // Before anything else: without a descriptor to spare there is an error, which somebody has to hear, and nothing to read from.
+  const closed = once(child, 'close')
   let said = ''
-  child.stderr!.on('data', text => { said += text })
-  const [code, signal] = await once(child, 'close')
+  child.stderr?.on('data', text => { said += text })
+  const [code, signal] = await closed
   if (code !== 0) throw new Error(`The file system could not be synced: ${said.trim() || signal || code}`)
 }
 

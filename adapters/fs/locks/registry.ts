@@ -63,7 +63,9 @@ export class Registry {
   connect (name: string): Promise<Socket | null> {
     return new Promise((resolve, reject) => {
       const fail = (error: Error) => {
-        if (!isCode(error, 'ECONNREFUSED', 'ENOENT')) reject(error)
+        // It has ended while it was to accept: the next try tells.
+        if (isCode(error, 'ECONNRESET')) resolve(this.connect(name))
+        else if (!isCode(error, 'ECONNREFUSED', 'ENOENT')) reject(error)
         else if (this.#strangersAreDead || name.startsWith(MACHINE)) resolve(null)
         else reject(new LocksUnsupported(`The directory is in use by another machine, or was: remove ${this.#getPath(name)} if that machine is off`))
       }
