@@ -1,4 +1,4 @@
-import { ignore } from './failure.js'
+import { ignore, isReadOnly } from './failure.js'
 import type { Files } from './files.js'
 import type { OpenUpload } from './open-upload.js'
 import type { Paths } from './paths.js'
@@ -22,6 +22,17 @@ export class Descriptors {
       entry.users--
       entry.usedAt = Date.now()
       if (entry.dropped && entry.users === 0) await this.close(entry)
+    }
+  }
+
+  /** Makes the bytes durable, also where they can only be read. */
+  async sync (entry: OpenUpload): Promise<void> {
+    try {
+      await this.use(entry, fd => this.#files.sync(fd))
+    } catch (error) {
+      if (!isReadOnly(error)) throw error
+      // Succeeds on a device that was mounted read-only. One that became so by an error can not tell what it holds.
+      await this.#files.syncPath(this.#paths.data(entry.id))
     }
   }
 

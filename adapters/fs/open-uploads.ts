@@ -2,7 +2,7 @@ import type { Stats } from 'node:fs'
 import type { Upload } from '../../lib/upload.js'
 import { Descriptors } from './descriptors.js'
 import type { Directory } from './directory.js'
-import { ignore, isReadOnly, nullIfMissing } from './failure.js'
+import { ignore, nullIfMissing } from './failure.js'
 import type { Files } from './files.js'
 import { Memory } from './memory.js'
 import { createEntry, getEnd, getStamp, hasStamp, type OpenUpload, type Stamp } from './open-upload.js'
@@ -204,19 +204,13 @@ export class OpenUploads {
 
   async #settle (entry: OpenUpload, stat: Stats): Promise<void> {
     // A mark is only set on bytes that were synced before.
-    if (this.#files.durability === 'fsync' && !entry.record.marked) await this.#sync(entry)
+    if (this.#files.durability === 'fsync' && !entry.record.marked) await this.#makeDurable(entry)
     entry.durable = getEnd(entry.record, stat)
     entry.modifiedAt = stat.mtime
   }
 
-  async #sync (entry: OpenUpload): Promise<void> {
-    try {
-      await this.use(entry, fd => this.#files.sync(fd))
-    } catch (error) {
-      if (!isReadOnly(error)) throw error
-      // Succeeds on a device that was mounted read-only. One that became so by an error can not tell what it holds.
-      await this.#files.syncPath(this.#paths.data(entry.id))
-    }
+  async #makeDurable (entry: OpenUpload): Promise<void> {
+    await this.#descriptors.sync(entry)
     // Its name, too, and the record that counts these bytes.
     await this.#directory.sync()
     entry.isNamed = true
