@@ -27,6 +27,17 @@ async function createComplete (storage: Storage, given: Partial<NewUpload> = {})
   return id
 }
 
+/** The ids that a list tells which begins while another process is in a transaction. */
+async function listBeside (storage: Storage, directory: string, begin: string): Promise<string[]> {
+  const other = openDatabase(directory)
+  other.exec(begin)
+  const listed = listIds(storage)
+  await pause(30)
+  other.exec('COMMIT')
+  other.close()
+  return listed
+}
+
 t.test('without node:sqlite, an index that is asked for is a coded error', { skip: withoutSqlite ? false : 'this Node has node:sqlite' }, async t => {
   t.throws(() => createFsStorage({ directory: 'x', index: true }), { name: 'IndexUnsupported', code: 'TUS_ERR_INDEX_UNSUPPORTED', message: process.version })
   t.ok(createFsStorage({ directory: 'x', index: false }))
@@ -191,13 +202,7 @@ t.test('with the index', { skip: withoutSqlite }, async t => {
     const storage = await openStorage(t, directory)
     t.same(await listIds(storage), [])
     const id = await createComplete(storage)
-    const other = openDatabase(directory)
-    other.exec('BEGIN IMMEDIATE')
-    const listed = listIds(storage)
-    await pause(30)
-    other.exec('COMMIT')
-    other.close()
-    t.same(await listed, [id])
+    t.same(await listBeside(storage, directory, 'BEGIN IMMEDIATE'), [id])
   })
 
   t.test('a list waits for a process that is opening the index, or putting it in order', async t => {
@@ -208,13 +213,7 @@ t.test('with the index', { skip: withoutSqlite }, async t => {
     const onWarning = ({ message }: Error): void => { warnings.push(message) }
     process.on('warning', onWarning)
     t.teardown(() => process.off('warning', onWarning))
-    const other = openDatabase(directory)
-    other.exec('BEGIN EXCLUSIVE')
-    const listed = listIds(storage)
-    await pause(30)
-    other.exec('ROLLBACK')
-    other.close()
-    t.same(await listed, [])
+    t.same(await listBeside(storage, directory, 'BEGIN EXCLUSIVE'), [])
     t.same(warnings.filter(message => message.includes('can not be used')), [])
   })
 

@@ -87,12 +87,17 @@ export class Ingest {
 
   #leaveOut (ino: string, position: number): boolean {
     this.#setPosition(ino, position)
-    this.#database.prepare('DELETE FROM times WHERE name = ?').run('scan')
+    this.#demandScan()
     return true
   }
 
+  /** What the journal does not tell is found when the directory is compared with the index. */
+  #demandScan (): void {
+    this.#database.prepare('DELETE FROM times WHERE name = ?').run('scan')
+  }
+
   #apply (line: string, now: number): void {
-    if (line === '!') this.#database.prepare('DELETE FROM times WHERE name = ?').run('scan')
+    if (line === '!') return this.#demandScan()
     const id = line.slice(1)
     if (!isValidId(id)) return
     if (line.startsWith('-')) this.#database.prepare('DELETE FROM uploads WHERE id = ?').run(id)

@@ -19,6 +19,7 @@ export class News {
   /** What could not be written: an upload never fails for it. */
   #unwritten = ''
   #timer: NodeJS.Timeout | null = null
+  #checking: Promise<void> | null = null
 
   constructor (files: Files, path: string) {
     this.#files = files
@@ -42,6 +43,7 @@ export class News {
 
   async close (): Promise<void> {
     await this.flush()
+    await this.#checking
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
     if (this.#open !== null) await this.#leave(this.#open)
@@ -75,8 +77,14 @@ export class News {
     }, CHECK).unref()
   }
 
+  /** One look serves all who wait for one: two would each replace the open file, and close the one before it twice. */
+  #check (): Promise<void> {
+    this.#checking ??= this.#look().finally(() => { this.#checking = null })
+    return this.#checking
+  }
+
   /** Whether this is still the file of that name: it is put aside when it has grown, or somebody has removed it. */
-  async #check (): Promise<void> {
+  async #look (): Promise<void> {
     try {
       const found = await this.#files.stat(this.#path)
       if (found === null || found.ino !== this.#open?.ino) await this.#reopen()
