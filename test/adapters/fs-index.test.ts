@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import Fastify from 'fastify'
+import { closeSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
@@ -60,6 +61,20 @@ for (const quick of [true, false]) {
     const lines = (await readFile(path, 'utf8')).split('\n').filter(line => line !== '')
     t.same(lines.slice(0, 2), ['+a', '~b'], 'what could not be written comes first')
     t.same(lines.slice(2).sort(), ['+c', '-a'])
+  })
+
+  t.test(`events at the same time open the journal once, and close it once; ${quick ? 'synchronously' : 'through the thread pool'}`, async t => {
+    const path = getNewsPath(join(await makeDirectory(t), 'index'))
+    const files = new Files('none', new Pace(2, quick), new Pace(2, quick))
+    const closed: number[] = []
+    files.release = fd => { closed.push(fd) }
+    const journal = new News(files, path)
+    const ids = Array.from({ length: 20 }, (_, number) => `u${number}`)
+    await Promise.all(ids.map(id => journal.note('+', id)))
+    await journal.close()
+    for (const fd of closed) closeSync(fd)
+    t.equal(closed.length, 1)
+    t.same((await readFile(path, 'utf8')).split('\n').filter(line => line !== '').sort(), ids.map(id => `+${id}`).sort())
   })
 }
 
