@@ -6,7 +6,7 @@ import { RateWatch, type MinRate } from './min-rate.js'
 import type { UploadBody } from './storage.js'
 
 /** Why a body ended before its client had sent all of it. */
-export type Interruption = 'client-gone' | 'wanted' | 'stalled' | 'closing' | 'stopped'
+export type Interruption = 'client-gone' | 'wanted' | 'stalled' | 'closing' | 'stopped' | 'answered'
 
 export interface BodyOptions {
   /** What the request declared as `Content-Length`, in bytes; `null` for a chunked body. */
@@ -53,6 +53,7 @@ export class RequestBody implements UploadBody {
   #wake: (() => void) | null = null
   #stall: NodeJS.Timeout | null = null
   #watch: RateWatch | null = null
+  #isShared = false
 
   constructor (source: Readable, options: BodyOptions) {
     this.#source = source
@@ -116,6 +117,9 @@ export class RequestBody implements UploadBody {
     source.on('end', this.#onEnd)
     source.on('error', this.#onGone)
     source.on('close', this.#onGone)
+    // Somebody who listened before us may have paused it.
+    if (source.readableFlowing === false) source.resume()
+    this.#isShared = isHeard(source, 1)
     this.#stall = setTimeout(this.#onStall, stallTimeout)
     if (minRate !== null) this.#watch = new RateWatch(minRate, () => this.#received, () => this.interrupt('stalled'))
   }
@@ -129,6 +133,7 @@ export class RequestBody implements UploadBody {
   readonly #onData = (chunk: Buffer): void => {
     this.#received += chunk.length
     if (this.#received > this.#options.limit) return this.#fail()
+    this.#isShared ||= isHeard(this.#source, 1)
     this.#chunks.push(chunk)
     this.#gathered += chunk.length
     this.#stall?.refresh()
@@ -211,7 +216,7 @@ export class RequestBody implements UploadBody {
     while (this.#handedOut.length > (held ?? 0)) {
       const batch = this.#handedOut.shift()!
       // Another listener, of the application, may have kept the chunks.
-      if (held !== null && this.#source.listenerCount('data') <= 1) freeBuffers(batch)
+      if (held !== null && !this.#isShared) freeBuffers(batch)
     }
   }
 
@@ -224,6 +229,11 @@ export class RequestBody implements UploadBody {
       }
     })
   }
+}
+
+/** Whether more than `own` listeners get what a stream brings. */
+function isHeard (source: Readable, own: number): boolean {
+  return source.listenerCount('data') > own || source.listenerCount('readable') > 0
 }
 
 // A connection that breaks after its body was given up is nobody's error any more.

@@ -1,24 +1,25 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { isTaken } from './arrived-body.js'
 
 /**
- * Lets a response reach a client that is still sending, then calls `next`.
+ * Lets a response reach a client that is still sending: to be called when the response is about to be sent, before its headers.
  *
- * A body that was read in part and given up would leave its connection paused for good, and a connection that closes with unread
- * bytes resets, which can overtake the response. So: announce `Connection: close`, send the response and the end of the
- * stream, then go on receiving and throwing away for a moment, as nginx's `lingering_close` does.
+ * A short body that was never read is received and dropped, and the connection stays. Any other announces
+ * `Connection: close`. Closing a connection with unread bytes would reset it, which can overtake the response. So it
+ * sends the response and the end of the stream, then receives and drops for a moment, as nginx's `lingering_close` does.
  */
-export function closeAfterUnreadBody (request: FastifyRequest, reply: FastifyReply, next: () => void): void {
-  const { raw } = request
-  if (!isReceiving(raw)) return next()
-  // Node may be in the middle of a packet that also holds the end of this body: such a connection can stay.
-  setImmediate(() => {
-    if (isReceiving(raw)) giveUp(raw, reply)
-    next()
-  })
+export function releaseConnection ({ raw }: FastifyRequest, reply: FastifyReply): void {
+  if (!isReceiving(raw)) return
+  // HTTP/2 keeps the connection, but a stream that is never read would never close.
+  if (raw.httpVersionMajor > 1) raw.resume()
+  else if (isShort(raw) && isKept(reply)) dropRest(raw, reply)
+  else {
+    reply.header('connection', 'close')
+    linger(raw)
+  }
 }
 
 /**
@@ -52,17 +53,27 @@ function watch (socket: Socket): Set<() => void> {
 const openDownloads = new WeakMap<Socket, Set<() => void>>()
 
 function isReceiving (request: IncomingMessage): boolean {
-  return !request.complete && mayHaveBody(request) && !isTaken(request)
+  return request.complete === false && mayHaveBody(request) && !isTaken(request)
 }
 
-function giveUp (request: IncomingMessage, reply: FastifyReply): void {
-  if (request.httpVersionMajor === 1) {
-    reply.header('connection', 'close')
-    linger(request)
-  } else {
-    // HTTP/2 keeps the connection, but a stream that nobody reads would never close.
+/** Whether receiving it costs less than a new connection. One that was read in part was interrupted for a reason. A client that asked whether to send may never send it. */
+function isShort ({ headers, readableDidRead }: IncomingMessage): boolean {
+  return !readableDidRead && headers['transfer-encoding'] === undefined && headers.expect === undefined && Number(headers['content-length']) <= SHORT
+}
+
+/** Whether the connection is to serve another request. */
+function isKept (reply: FastifyReply): boolean {
+  const { shouldKeepAlive } = reply.raw as Partial<ServerResponse>
+  return shouldKeepAlive !== false && !/close/i.test(String(reply.getHeader('connection')))
+}
+
+function dropRest (request: IncomingMessage, { raw }: FastifyReply): void {
+  if (dropped.has(request)) return
+  dropped.add(request)
+  raw.once('finish', () => {
     request.resume()
-  }
+    closeAfterLinger(request)
+  })
 }
 
 function mayHaveBody ({ headers, httpVersionMajor }: IncomingMessage): boolean {
@@ -74,14 +85,24 @@ function linger (request: IncomingMessage): void {
   const { socket } = request
   // Node calls this when the response is finished and the connection is not to be kept.
   socket.destroySoon = () => {
-    const destroy = () => { socket.destroy() }
-    const timer = setTimeout(destroy, LINGER)
-    socket.once('close', () => clearTimeout(timer))
-    request.once('close', destroy)
+    closeAfterLinger(request)
+    request.once('close', () => { socket.destroy() })
     request.resume()
     socket.end()
   }
 }
 
+function closeAfterLinger (request: IncomingMessage): void {
+  const { socket } = request
+  const timer = setTimeout(() => { if (!request.complete) socket.destroy() }, LINGER)
+  const stop = () => clearTimeout(timer)
+  socket.once('close', stop)
+  request.once('end', stop)
+  request.once('close', stop)
+}
+
+const dropped = new WeakSet<IncomingMessage>()
+/** The longest body whose rest is waited for, in bytes: about what is on its way already. */
+const SHORT = 64 * 1024
 /** How long a client that still sends may take to notice the response, in ms. */
 const LINGER = 5_000

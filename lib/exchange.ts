@@ -1,12 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { IncomingMessage } from 'node:http'
-import { Readable } from 'node:stream'
+import { isAnswered, whenAnswered } from './answered.js'
 import { RequestBody } from './body.js'
 import type { Context } from './context.js'
 import { getExpiry } from './expiration.js'
 import { sendInterim } from './interim.js'
 import type { Exchange } from './operations/exchange.js'
 import type { Described, Offer, Protocol } from './protocols/protocol.js'
+import { checkUntouched, getSource } from './untouched-body.js'
 import type { Upload } from './upload.js'
 
 /** What tells a client more than the answer does. */
@@ -18,11 +19,13 @@ export function createExchange ({ options, budget, openBodies }: Context, reques
     request,
     log: request.log,
     see (upload) { request.upload = upload },
+    isAnswered: () => isAnswered(reply),
     announce: early.announce,
     progress: early.progress,
     answer,
     openBody (limits) {
-      const source = request.body instanceof Readable ? request.body : request.raw
+      const source = getSource(request)
+      if (limits.declared !== 0) checkUntouched(source)
       // Straight from Node's parser, not from `inject()` or a stream of the application, whose chunks are somebody's own.
       const isOurs = source instanceof IncomingMessage
       const body = new RequestBody(source, {
@@ -36,6 +39,7 @@ export function createExchange ({ options, budget, openBodies }: Context, reques
         held: !isOurs ? null : limits.keep === 'prefix' ? 0 : 1
       })
       openBodies.add(body)
+      whenAnswered(reply, () => body.interrupt('answered'))
       if (!isClosed(reply)) {
         openBodies.beginAnswer()
         reply.raw.once('close', () => openBodies.endAnswer())

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { closeAfterUnreadBody } from './connection.js'
+import { releaseConnection } from './connection.js'
 import { capture } from './kept-answer.js'
 import type { Exchange } from './operations/exchange.js'
 import { replaceBody } from './problem.js'
@@ -68,10 +68,11 @@ function watchReturn (reply: FastifyReply): () => boolean {
 /** Keeps what the handler says before it is sent, and adds what the protocol has to say. */
 export const sendAnswer: onSendHookHandler = (request, reply, payload, done) => {
   const open = pending.get(reply)
-  const finish = (sent: unknown) => closeAfterUnreadBody(request, reply, () => done(null, replaceBody(reply, sent)))
-  if (open === undefined) return finish(payload)
+  releaseConnection(request, reply)
+  if (open === undefined) return done(null, replaceBody(reply, payload))
   pending.delete(reply)
-  complete(open, reply, payload).then(finish, done).finally(open.resolve)
+  // Fastify catches what happens to a promise that it is given, and not what `done` throws.
+  return complete(open, reply, payload).then(sent => replaceBody(reply, sent)).finally(open.resolve)
 }
 
 async function complete ({ call, upload, keep, headers: before }: Pending, reply: FastifyReply, payload: unknown): Promise<unknown> {

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods, preParsingHookHandler, RouteOptions } from 'fastify'
+import { watchAnswers } from './answered.js'
 import type { Context } from './context.js'
 import { allowProtocols } from './cors.js'
 import { TUS_ERR_ROUTE_INVALID } from './errors.js'
@@ -91,6 +92,7 @@ function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: 
     handler: (request: FastifyRequest, reply: FastifyReply) => handle(forTarget(request), CREATION, request, reply)
   })
   acceptAnyContent(instance)
+  watchAnswers(instance)
   const path = routePath.replace(/\/$/, '')
   const shared = { ...given, onSend: route.onSend!, exposeHeadRoute: false }
   instance.route({

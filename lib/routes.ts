@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Readable } from 'node:stream'
 import { requests, type RequestMessage } from './channels.js'
-import { closeAfterUnreadBody } from './connection.js'
+import { isAnswered, watchAnswers } from './answered.js'
+import { releaseConnection } from './connection.js'
 import { getContent } from './content.js'
 import type { Context } from './context.js'
 import { TUS_ERR_METHOD_NOT_ALLOWED, TUS_ERR_UPLOAD_NOT_FOUND, TusError } from './errors.js'
@@ -16,6 +17,7 @@ import { createDescription, type Resource } from './openapi/document.js'
 import { noteProblem, replaceBody } from './problem.js'
 import type { Answer, Message, Offer, Protocol } from './protocols/protocol.js'
 import { recognize, selectProtocol } from './protocols/select.js'
+import { holdBody } from './untouched-body.js'
 import { isValidId, type Upload } from './upload.js'
 import { getCollectionVerbs, getResourceVerbs, type Call, type Verbs } from './verbs.js'
 
@@ -34,13 +36,15 @@ export interface Site {
 
 /** Puts the routes into a scope of their own. No rule of any protocol is here: decode, operate, encode. */
 export function registerRoutes (scope: FastifyInstance, context: Context): void {
+  watchAnswers(scope)
   // Bodies are read by the operations, raw: no parser of the application may touch them.
   scope.removeAllContentTypeParsers()
   scope.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
   scope.addHook('onSend', (request, reply, payload, done) => {
     const headers = selectProtocol(request, context.options.protocols)?.headers
     for (const name in headers) if (!reply.hasHeader(name)) reply.header(name, headers[name])
-    closeAfterUnreadBody(request, reply, () => done(null, replaceBody(reply, payload)))
+    releaseConnection(request, reply)
+    done(null, replaceBody(reply, payload))
   })
 
   const collection = getCollectionVerbs(context)
@@ -65,7 +69,10 @@ function createSite (context: Context): Site {
   }
 }
 
-export function handle (site: Site, verbs: Verbs, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+export async function handle (site: Site, verbs: Verbs, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+  // A hook has answered, and its response is still on its way through the `onSend` hooks.
+  if (isAnswered(reply)) return reply
+  holdBody(request, reply)
   const facts: RequestMessage = { request, reply, method: request.method }
   return requests.hasSubscribers ? requests.tracePromise(() => answerRequest(site, verbs, facts), facts) : answerRequest(site, verbs, facts)
 }
@@ -86,10 +93,19 @@ async function answerRequest (site: Site, verbs: Verbs, facts: RequestMessage): 
     const call: Call = { context, protocol, offer, message, request, reply, exchange, describe, id: getId(site.getId(request), verbs, method) }
     const answer = await verb(site.answer === null ? call : { ...call, exchange: { ...exchange, answer: site.answer(call) } })
     // The application, or a hook of it, may have answered by itself.
-    return answer === null || reply.sent ? reply : send(reply, answer, answer.stream)
+    return answer === null || isAnswered(reply) ? reply : send(reply, answer, answer.stream)
   } catch (cause) {
+    // A hook may have answered by itself, or Fastify for a request that took too long.
+    if (isAnswered(reply)) return passOver(cause, facts)
     return refuse(context, reply, protocol, message, offer, asAnswerable(cause))
   }
+}
+
+/** The client has another response already. */
+function passOver (error: unknown, { request, reply }: RequestMessage): FastifyReply {
+  const isExpected = error instanceof TusError && error.code === 'TUS_ERR_REQUEST_ANSWERED'
+  if (!isExpected) request.log.error({ err: error }, 'the request failed after it had been answered')
+  return reply
 }
 
 /** Where the storage can't tell, the operation that follows meets the same failure and answers it. */
@@ -109,8 +125,6 @@ function refuse ({ options }: Context, reply: FastifyReply, protocol: Protocol, 
   const { upload } = reply.request
   const byApplication = isRefusal(error) && !(error instanceof TusError)
   const { status, headers, body } = protocol.encodeError(error, { message, offer, upload, expiry: upload && getExpiry(upload, options.expiration), byApplication })
-  // A hook may have answered by itself, or Fastify for one that took too long.
-  if (reply.sent) throw error
   if (status > 0) reply.code(status)
   reply.headers(headers)
   if (byApplication) reply.code(error.statusCode).headers(error.headers ?? {})

@@ -14,6 +14,7 @@ import { terminate } from './operations/terminate.js'
 import type { Answer, Described, Message, Offer, Protocol } from './protocols/protocol.js'
 import { encodeOffers, selectRetrieval } from './protocols/select.js'
 import { selectRepresentation } from './representation.js'
+import { checkUntouched, getSource } from './untouched-body.js'
 import type { Upload } from './upload.js'
 
 /** One request on its way through: what the verbs below work with. */
@@ -56,6 +57,7 @@ export const describe: Verb = async ({ context, message, offer }) => encodeOffer
 export const post: Verb = async call => {
   const { context, protocol, offer, message, request, reply, exchange } = call
   const command = protocol.decodeCreate(message, offer)
+  if (command.body !== null && command.body.declared !== 0) checkUntouched(getSource(request))
   const completion = await create(context, command, exchange).catch(error => {
     // The upload is there, and only its completion was refused: the client must be able to try that again.
     if (request.upload && command.resumable) reply.header('location', call.describe(request.upload).locate())
@@ -72,8 +74,9 @@ const head: Verb = async call => {
 }
 
 const patch: Verb = async call => {
-  const { context, protocol, offer, message, exchange, id } = call
+  const { context, protocol, offer, message, request, exchange, id } = call
   const command = await decode(() => protocol.decodeAppend(message, offer), context, id, exchange)
+  if (command.declared !== 0) checkUntouched(getSource(request))
   return answer(call, await append(context, id, command, exchange), described => protocol.encodeAppended(described))
 }
 

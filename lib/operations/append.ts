@@ -9,7 +9,7 @@ import type { AppendCommand } from './commands.js'
 import { completeIfDue, type Completion } from './complete.js'
 import { completeWaiting } from './concatenate.js'
 import { agree, disagree, end } from './ending.js'
-import type { Exchange } from './exchange.js'
+import { checkUnanswered, type Exchange } from './exchange.js'
 import { checkAccess, find, findFor } from './find.js'
 import { checkBody, checkLength, removeOnOverflow } from './limits.js'
 import { isInterruption, receive } from './receive.js'
@@ -33,6 +33,7 @@ export async function append (context: Context, id: string, command: AppendComma
 function appendInTurn (context: Context, id: string, command: AppendCommand, exchange: Exchange): Promise<Completion> {
   return context.locker.withLock(id, context.options.lockTimeout, async wanted => {
     const found = await findFor(context, id, exchange, { appendAt: command.offset })
+    checkUnanswered(exchange)
     let received: Upload
     try {
       check(context, found, command, exchange)

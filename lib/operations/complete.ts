@@ -19,6 +19,8 @@ export interface Cause {
   readonly log: Log
   /** Tells a request which upload it is about: none any more, if that was removed. */
   see?(upload: Upload | null): void
+  /** Whether the client of the request has a response already. */
+  isAnswered?(): boolean
 }
 
 /**

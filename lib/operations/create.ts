@@ -8,7 +8,7 @@ import type { BodyCommand, CreateCommand } from './commands.js'
 import type { Completion } from './complete.js'
 import { checkParts, completeWaiting, concatenateIfDue, waitForParts } from './concatenate.js'
 import { chooseCompletion, createPurpose, end } from './ending.js'
-import type { Exchange } from './exchange.js'
+import { checkUnanswered, type Exchange } from './exchange.js'
 import { checkBody, checkLength, isBeyond } from './limits.js'
 import { isInterruption, receive } from './receive.js'
 
@@ -65,6 +65,7 @@ function checkId (draft: NewUpload): NewUpload {
 }
 
 async function store (context: Context, draft: NewUpload, command: CreateCommand, exchange: Exchange, wanted: Wanted): Promise<Completion> {
+  checkUnanswered(exchange)
   await context.storage.create(draft)
   const upload = joinUpload(draft, { offset: 0, complete: false, finished: false, processed: false, modifiedAt: draft.createdAt })
   tell('created', upload, exchange)

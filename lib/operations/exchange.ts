@@ -1,4 +1,5 @@
 import type { BodyOptions, RequestBody } from '../body.js'
+import { TUS_ERR_REQUEST_ANSWERED } from '../errors.js'
 import type { HookRequest } from '../hooks.js'
 import type { Log } from '../log.js'
 import type { Addition } from '../storage.js'
@@ -11,6 +12,8 @@ export interface Exchange {
   readonly log: Log
   /** Tells which upload the request is about, as soon as that is known. */
   see(upload: Upload | null): void
+  /** Whether the client has a response already, from a hook or a timeout of the application. */
+  isAnswered(): boolean
   /** Tells the client early where a new upload is; whether it was told. */
   announce(upload: Upload): boolean
   /** Tells the client which offset is durable while its body comes in; `null` where nobody wants to know. */
@@ -22,4 +25,13 @@ export interface Exchange {
   readonly answer: ((upload: Upload, keep: (answer: KeptAnswer) => Promise<void>) => Promise<void>) | null
   /** Lets the body come in. To be called once, after everything that could refuse the request. */
   openBody(limits: Pick<BodyOptions, 'declared' | 'limit' | 'overflow'> & Pick<Addition, 'keep'>): RequestBody
+}
+
+/**
+ * Ends a request whose client has a response already, before it changes anything.
+ *
+ * @throws TUS_ERR_REQUEST_ANSWERED
+ */
+export function checkUnanswered ({ isAnswered }: Partial<Pick<Exchange, 'isAnswered'>>): void {
+  if (isAnswered?.()) throw TUS_ERR_REQUEST_ANSWERED({})
 }

@@ -1,7 +1,7 @@
 import { appends } from '../channels.js'
 import type { Interruption, RequestBody } from '../body.js'
 import type { Context } from '../context.js'
-import { TUS_ERR_BODY_CUT, TUS_ERR_BODY_STALLED, TUS_ERR_BODY_TAKEN_OVER, TUS_ERR_SHUTTING_DOWN, TUS_ERR_UPLOAD_STOPPED, TusError } from '../errors.js'
+import { TUS_ERR_BODY_CUT, TUS_ERR_BODY_STALLED, TUS_ERR_BODY_TAKEN_OVER, TUS_ERR_REQUEST_ANSWERED, TUS_ERR_SHUTTING_DOWN, TUS_ERR_UPLOAD_STOPPED, TusError } from '../errors.js'
 import { tell } from '../lifecycle.js'
 import type { Wanted } from '../locker.js'
 import { changeState, isFull, type Upload } from '../upload.js'
@@ -88,8 +88,9 @@ const INTERRUPTED: Readonly<Record<Interruption, (offset: number) => TusError>> 
   wanted: offset => TUS_ERR_BODY_TAKEN_OVER({ offset }),
   stalled: offset => TUS_ERR_BODY_STALLED({ offset }),
   closing: offset => TUS_ERR_SHUTTING_DOWN({ offset }),
+  answered: offset => TUS_ERR_REQUEST_ANSWERED({ offset }),
   // Only ever seen where the error of the hook is lost.
   stopped: () => TUS_ERR_UPLOAD_STOPPED({ reason: 'a hook said so' })
 }
 
-const INTERRUPTION_CODES = new Set(['TUS_ERR_BODY_CUT', 'TUS_ERR_BODY_TAKEN_OVER', 'TUS_ERR_BODY_STALLED', 'TUS_ERR_SHUTTING_DOWN'])
+const INTERRUPTION_CODES = new Set(['TUS_ERR_BODY_CUT', 'TUS_ERR_BODY_TAKEN_OVER', 'TUS_ERR_BODY_STALLED', 'TUS_ERR_SHUTTING_DOWN', 'TUS_ERR_REQUEST_ANSWERED'])

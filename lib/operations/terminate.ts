@@ -2,6 +2,7 @@ import type { Context } from '../context.js'
 import { tell } from '../lifecycle.js'
 import type { Upload } from '../upload.js'
 import type { Cause } from './complete.js'
+import { checkUnanswered } from './exchange.js'
 import { findOrThrow } from './find.js'
 
 /**
@@ -10,10 +11,12 @@ import { findOrThrow } from './find.js'
  *
  * @throws TUS_ERR_UPLOAD_NOT_FOUND, what a hook throws
  */
-export async function terminate (context: Context, id: string, { request, log }: Cause): Promise<Upload> {
+export async function terminate (context: Context, id: string, cause: Cause): Promise<Upload> {
+  const { request, log } = cause
   return context.locker.withLock(id, context.options.lockTimeout, async () => {
     const upload = await findOrThrow(context, id)
     await context.hooks.runPre('preTerminate', log, request, upload)
+    checkUnanswered(cause)
     await context.storage.remove(id)
     tell('terminated', upload, { request, log }, 'requested')
     await context.hooks.runPost('postTerminate', log, request, upload)

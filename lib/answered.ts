@@ -1,0 +1,46 @@
+import type { FastifyInstance, FastifyReply } from 'fastify'
+
+/**
+ * Notes on the routes of `scope`, and of the scopes inside of it, that a response has been given, as soon as `reply.send` is called.
+ *
+ * Fastify calls a reply sent when its response has ended. Where an `onSend` hook of the application is asynchronous, that is
+ * later: the request continues meanwhile, and reaches the handler, although a hook has refused it without `return reply`.
+ */
+export function watchAnswers (scope: FastifyInstance): void {
+  if (scope.hasReplyDecorator(WATCHED)) return
+  scope.decorateReply(WATCHED, true)
+  // A decorator of this name is one step in front of the method that Fastify, or a scope around this one, has there.
+  scope.decorateReply('send', function send (this: FastifyReply, payload?: unknown) {
+    note(this)
+    return getNext(this, send).call(this, payload)
+  })
+}
+
+/** Whether somebody has given a response: a hook, an error handler, a timeout, or whoever took the connection over. */
+export function isAnswered (reply: FastifyReply): boolean {
+  return answered.has(reply) || reply.sent || reply.raw.headersSent
+}
+
+/** Calls `listener` when somebody gives a response. One listener per reply: the latest. */
+export function whenAnswered (reply: FastifyReply, listener: () => void): void {
+  if (isAnswered(reply)) listener()
+  else listeners.set(reply, listener)
+}
+
+function note (reply: FastifyReply): void {
+  answered.add(reply)
+  listeners.get(reply)?.()
+  listeners.delete(reply)
+}
+
+type Send = FastifyReply['send']
+
+function getNext (reply: FastifyReply, send: unknown): Send {
+  let prototype: { send: Send } = reply
+  while (!Object.hasOwn(prototype, 'send') || prototype.send !== send) prototype = Object.getPrototypeOf(prototype)
+  return (Object.getPrototypeOf(prototype) as { send: Send }).send
+}
+
+const WATCHED = 'fastify-tus.answers'
+const answered = new WeakSet<FastifyReply>()
+const listeners = new WeakMap<FastifyReply, () => void>()
