@@ -72,7 +72,7 @@ function dropRest (request: IncomingMessage, { raw }: FastifyReply): void {
   dropped.add(request)
   raw.once('finish', () => {
     request.resume()
-    closeAfterLinger(request)
+    if (!request.complete) closeAfterLinger(request)
   })
 }
 
@@ -95,7 +95,11 @@ function linger (request: IncomingMessage): void {
 function closeAfterLinger (request: IncomingMessage): void {
   const { socket } = request
   const timer = setTimeout(() => { if (!request.complete) socket.destroy() }, LINGER)
-  const stop = () => clearTimeout(timer)
+  const stop = () => {
+    clearTimeout(timer)
+    // The connection may serve many more requests.
+    socket.off('close', stop)
+  }
   socket.once('close', stop)
   request.once('end', stop)
   request.once('close', stop)

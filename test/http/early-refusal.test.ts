@@ -1,12 +1,13 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import { once } from 'node:events'
 import http2 from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import fastifyTus from '../../lib/index.js'
 import { createMemoryStorage } from '../../adapters/memory/index.js'
 import { startApp } from '../support/app.js'
-import { BYTES, TUS, createComplete, createUpload, getOffset, patch, sleep, until } from '../support/http-tus.js'
+import { BYTES, TUS, createComplete, createUpload, getOffset, patch, until } from '../support/http-tus.js'
+import { untilReceived } from '../support/observed.js'
 import { formatHead, openRaw, type RawClient } from '../support/raw-socket.js'
 
 const MIB = 1024 * 1024
@@ -90,9 +91,8 @@ t.test('connections that were refused', { jobs: 3 }, async t => {
       const client = openRaw(t, port)
       await client.send(formatHead('PATCH', url, { ...TUS, ...BYTES, 'upload-offset': '0', 'transfer-encoding': 'chunked' }) + `1000\r\n${'x'.repeat(4096)}`)
       t.match(await client.receive('PATCH'), { status: 413 })
-      const start = Date.now()
+      // The client stays, and the test ends.
       await app.close()
-      t.ok(Date.now() - start < 15_000)
     })
   ])
 })
@@ -109,13 +109,29 @@ t.test('a refusal whose body has arrived keeps the connection', async t => {
   t.match(await client.receive('PATCH'), { status: 204 })
 })
 
+t.test('a connection on which many short bodies were refused before they came holds nothing of them', async t => {
+  const { app, port } = await startApp(t)
+  const url = await createUpload(app)
+  const connected = once(app.server, 'connection') as Promise<[Socket]>
+  const client = openRaw(t, port)
+  const [socket] = await connected
+  const counts: number[] = []
+  for (let count = 0; count < 30; count++) {
+    await client.send(formatHead('PATCH', url, { ...TUS, ...BYTES, 'upload-offset': '3', 'content-length': '2' }))
+    t.match(await client.receive('PATCH'), { status: 409 })
+    await client.send('lo')
+    counts.push(socket.listenerCount('close'))
+  }
+  t.ok(Math.max(...counts) <= counts[0]! + 1, counts.join(' '))
+})
+
 t.test('a body that comes in a packet of its own keeps the connection, however fast the storage is', async t => {
   const { port, app } = await startApp(t, { storage: createMemoryStorage() })
   const url = await createUpload(app)
   const client = openRaw(t, port)
   for (const [offset, piece] of [[0, 'hel'], [3, 'lo']] as const) {
     await client.send(formatHead('PATCH', url, { ...TUS, ...BYTES, 'upload-offset': String(offset), 'content-length': String(piece.length) }))
-    await sleep(50)
+    await untilReceived(url, offset)
     await client.send(piece)
     const response = await client.receive('PATCH')
     t.match(response, { status: 204 })
@@ -209,7 +225,7 @@ t.test('an application that answers Expect itself keeps doing so', async t => {
 async function startHttp2 (t: Test) {
   const app = Fastify({ http2: true })
   t.teardown(() => app.close())
-  await app.register(fastifyTus, { storage: createMemoryStorage(), stallTimeout: 500 })
+  await app.register(fastifyTus, { storage: createMemoryStorage() })
   await app.listen({ host: '127.0.0.1', port: 0 })
   const session = http2.connect(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`)
   session.on('error', () => {})
@@ -229,7 +245,7 @@ t.test('over HTTP/2', async t => {
     const cut = session.request({ ':method': 'PATCH', ':path': url, ...TUS, ...BYTES, 'upload-offset': '5' })
     cut.on('error', () => {})
     cut.write('wor')
-    await sleep(200)
+    await untilReceived(url, 8)
     cut.close(http2.constants.NGHTTP2_CANCEL)
     await once(cut, 'close')
     await until('the bytes count', async () => await getOffset(app, url) === '8')
@@ -248,7 +264,7 @@ t.test('over HTTP/2', async t => {
       for (let sent = 0; sent < 4 * MIB && stream.writable; sent += MIB) stream.write(Buffer.alloc(MIB, 'x'))
       stream.end()
       t.match((await answered)[0], { ':status': offset === '0' ? 413 : 409 })
-      t.equal(await Promise.race([closed.then(() => 'closed'), new Promise(resolve => setTimeout(resolve, 8000, 'open'))]), 'closed')
+      await closed
     }
     t.equal(await getOffset(app, url), '0')
   })

@@ -4,6 +4,8 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { listNames } from './app.js'
 
+export { createGate, sleep, until } from './waiting.js'
+
 export type Headers = Readonly<Record<string, string>>
 
 /** What every request of tus 1.0.0 carries. */
@@ -67,24 +69,4 @@ export function makeBytes (size: number): Buffer {
   const bytes = Buffer.alloc(size)
   for (let at = 0; at < size; at += 32) createHash('sha256').update(String(at)).digest().copy(bytes, at)
   return bytes
-}
-
-/** Waits until `holds` does. */
-export async function until (what: string, holds: () => boolean | Promise<boolean>, deadline = 15_000): Promise<void> {
-  const end = Date.now() + deadline
-  while (!await holds()) {
-    if (Date.now() > end) throw new Error(`Waited ${deadline} ms in vain: ${what}`)
-    await sleep(10)
-  }
-}
-
-export function sleep (milliseconds: number): Promise<void> {
-  return new Promise(resolve => setTimeout(resolve, milliseconds))
-}
-
-/** A promise that a test settles. */
-export function createGate (): { readonly passed: Promise<void>, open(): void } {
-  let open = () => {}
-  const passed = new Promise<void>(resolve => { open = resolve })
-  return { passed, open: () => open() }
 }
