@@ -105,6 +105,11 @@ export class Client {
     return [...this.#slots.flatMap(({ id }) => id ?? []), ...this.#strays.map(id => id.replace(OTHER, ''))]
   }
 
+  /** When it sent the oldest request that it has no answer to, by `performance.now()`; `Infinity` if there is none. */
+  get waitsSince (): number {
+    return this.#flights[0]?.sentAt ?? Infinity
+  }
+
   /** Resolves when all requests are answered, or their connections closed. */
   run (): Promise<void> {
     return new Promise(resolve => {
@@ -122,7 +127,7 @@ export class Client {
   /** Gives up what is on its way for longer than `limit` ms. */
   checkHang (limit: number): void {
     const oldest = this.#flights[0]
-    if (oldest === undefined || performance.now() - oldest.sentAt < limit) return
+    if (oldest === undefined || performance.now() - this.waitsSince < limit) return
     this.#violate(oldest, `no answer, and an open connection, after ${limit} ms`)
     this.#socket?.destroy()
   }

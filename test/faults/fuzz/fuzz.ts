@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
+import { until } from '../../support/waiting.js'
 import { Client, type Violation } from './client.js'
 import { Keeper } from './keeper.js'
 import { Memory, type MemoryReport } from './memory.js'
@@ -58,6 +58,7 @@ class Fuzz {
   readonly #violations: Violation[] = []
   readonly #pending = new Set<Promise<void>>()
   #clients: Client[] = []
+  /** Uploads that nobody knows of, and since when: a time of `performance.now()`. */
   #suspects = new Map<string, number>()
   #orphans = 0
   #done = false
@@ -72,11 +73,12 @@ class Fuzz {
   async run (): Promise<FuzzReport> {
     const { seed } = this.#options
     const { tusOnly } = this.#options
+    const sockets = this.#server.countSockets()
     const victims = await createProtected(this.#keeper, this.#directory, tusOnly)
     // What is spoiled in tus may be right, by chance, in the words of the draft: that aims at others.
     const decoys = tusOnly ? victims : await createProtected(this.#keeper, this.#directory, tusOnly)
     this.#keeper.close()
-    await wait(200)
+    await until('the connections of the keeper are gone', () => this.#server.countSockets() <= sockets)
     const all = [...new Set([...victims, ...decoys])]
     const descriptors = this.#getDescriptors(all).length
     const listing = listDirectory(this.#directory)
@@ -151,19 +153,21 @@ class Fuzz {
     this.#options.onProgress?.(this.#countSent())
   }
 
-  /** Removes what nobody has known for so many seconds: its creation was cut before the answer. */
-  async #removeOrphans (victims: readonly Protected[], age = 5): Promise<void> {
+  /** Removes what nobody has known for so many ms, and no answer that is awaited can tell of: its creation was cut before the answer. */
+  async #removeOrphans (victims: readonly Protected[], age = 5000): Promise<void> {
     const isKnown = (id: string) => victims.some(victim => victim.id === id) || this.#clients.some(client => client.ids.includes(id))
     const unknown = listDirectory(this.#directory).filter(name => name.endsWith('.json')).map(name => name.slice(0, -5)).filter(id => !isKnown(id))
-    this.#suspects = new Map(unknown.map(id => [id, (this.#suspects.get(id) ?? 0) + 1]))
-    for (const [id, seen] of this.#suspects) {
+    const now = performance.now()
+    this.#suspects = new Map(unknown.map(id => [id, this.#suspects.get(id) ?? now]))
+    for (const [id, since] of this.#suspects) {
+      if (now - since < age || this.#clients.some(client => client.waitsSince < since)) continue
       // Its answer may have come in the meantime.
-      if (seen >= age && !isKnown(id) && await this.#keeper.remove(id) === 204) this.#orphans++
+      if (!isKnown(id) && await this.#keeper.remove(id) === 204) this.#orphans++
     }
   }
 
   async #waitForExit (): Promise<void> {
-    while (this.#server.exit === null) await wait(100, undefined, { ref: false })
+    await this.#server.exited
     if (!this.#done) this.#fault(`the server ended: ${this.#server.exit}`)
   }
 
@@ -172,7 +176,7 @@ class Fuzz {
     if (this.#server.exit !== null) return
     await Promise.all(this.#pending)
     for (const id of this.#clients.flatMap(client => client.ids)) await this.#keeper.remove(id)
-    await this.#removeOrphans(all, 1)
+    await this.#removeOrphans(all, 0)
     for (const victim of victims) {
       const change = await findChange(this.#keeper, this.#directory, victim)
       if (change !== null) this.#fault(change)
@@ -186,7 +190,7 @@ class Fuzz {
 
   async #waitForDescriptors (victims: readonly Protected[], begin: number): Promise<number> {
     this.#keeper.close()
-    for (let patience = 70; patience > 0 && this.#getDescriptors(victims).length > begin; patience--) await wait(100)
+    await until('no descriptor is left', () => this.#getDescriptors(victims).length <= begin, PATIENCE).catch(() => {})
     const end = this.#getDescriptors(victims)
     if (end.length > begin && this.#server.exit === null) this.#fault(`${end.length - begin} descriptors more than the ${begin} before: ${end.join(' ')}`)
     return end.length
@@ -214,4 +218,4 @@ const MOST_VIOLATIONS = 50
 const MOST_GROWTH = 48 * 1024 * 1024
 const WARM = 100_000
 /** How long an answer, or the end of a connection, may take, in ms. */
-const PATIENCE = 15_000
+const PATIENCE = 60_000

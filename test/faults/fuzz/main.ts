@@ -6,6 +6,7 @@ import { fuzz } from './fuzz.js'
 
 // npm run fuzz -- [--requests N] [--seed S] [--connections N] [--dir DIRECTORY] [--durability fsync|none] [--both-protocols] [--json FILE]
 // npm run fuzz -- --seed S --replay CONNECTION:INDEX     sends again what one connection had sent, up to that request
+// Without a seed, it draws one and prints it, at the start and with the commands that repeat what failed.
 const { values } = parseArgs({
   options: {
     requests: { type: 'string', default: '1000000' },
@@ -36,12 +37,19 @@ const report = await fuzz({
 const { violations, ...figures } = report
 for (const violation of violations) console.log(`\n${describe(violation)}`)
 console.log(JSON.stringify({ ...figures, violations: violations.length }, null, 2))
+if (violations.length > 0) console.log(`failed with seed ${values.seed}: ${repeat()}`)
 if (values.json) writeFileSync(values.json, JSON.stringify({ ...figures, violations: violations.map(encode) }, null, 2))
 process.exitCode = violations.length === 0 ? 0 : 1
 
 function describe ({ connection, index, message, bytes }: Violation): string {
-  const replay = index < 0 ? '' : `--seed ${values.seed} --replay ${connection}:${index}\n`
+  const replay = index < 0 ? '' : `${repeat()} --replay ${connection}:${index}\n`
   return `${replay}${message}\nsent: ${JSON.stringify(bytes.toString('latin1').slice(0, 3000))}`
+}
+
+/** The command that sends the same again. */
+function repeat (): string {
+  const { seed, requests, connections, durability } = values
+  return `npm run fuzz -- --seed ${seed} --requests ${requests} --connections ${connections} --durability ${durability}${values['both-protocols'] ? ' --both-protocols' : ''}`
 }
 
 function encode (violation: Violation): object {

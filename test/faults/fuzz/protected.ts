@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
+import { until } from '../../support/waiting.js'
 import type { Keeper } from './keeper.js'
 import { CONTENT } from './slot.js'
 
@@ -39,7 +39,7 @@ export async function createProtected (keeper: Keeper, directory: string, tusOnl
 
 /** What differs from the beginning; `null` if nothing does. A request that is about to be refused may have noted something for this long. */
 export async function findChange (keeper: Keeper, directory: string, { id, seen, stored }: Protected): Promise<string | null> {
-  for (let patience = 20; patience > 0 && readStored(directory, id) !== stored; patience--) await wait(50)
+  await until('it is as it was', () => readStored(directory, id) === stored).catch(() => {})
   const now = readStored(directory, id)
   if (now !== stored) return `the files of the protected upload ${id} changed:\n${stored}\n${now}`
   const told = await keeper.inspect(id)

@@ -10,12 +10,14 @@ export class Server {
   #port = 0
   #log = ''
   #exit: string | null = null
+  /** Resolves when it has ended. */
+  readonly exited: Promise<void>
 
   private constructor (args: readonly string[]) {
     const { NODE_OPTIONS: _, ...env } = process.env
     this.#child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child.stderr!.on('data', text => { this.#log = (this.#log + text).slice(0, 20_000) })
-    this.#child.once('exit', (code, signal) => { this.#exit = String(signal ?? code) })
+    this.exited = once(this.#child, 'exit').then(([code, signal]) => { this.#exit = String(signal ?? code) })
     const kill = () => { this.#child.kill('SIGKILL') }
     process.once('exit', kill)
     this.#child.once('exit', () => process.off('exit', kill))
@@ -72,13 +74,17 @@ export class Server {
     return existsSync(directory) ? readdirSync(directory).flatMap(name => readTarget(join(directory, name))) : []
   }
 
+  /** How many sockets it has open; 0 without `/proc`. */
+  countSockets (): number {
+    return this.getDescriptors().filter(target => target.startsWith('socket:')).length
+  }
+
   /** Asks it to stop. Returns the code or signal that it ended with, which is SIGKILL for one that does not. */
   async stop (): Promise<string> {
     if (this.#exit !== null) return this.#exit
-    const exited = once(this.#child, 'exit')
     this.#child.kill('SIGTERM')
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 15_000)
-    await exited
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 60_000)
+    await this.exited
     clearTimeout(timer)
     return this.#exit!
   }
