@@ -8,6 +8,7 @@ import { Hooks } from './hooks.js'
 import { createMemoryLocker, type Locker } from './locker.js'
 import { OpenBodies } from './open-bodies.js'
 import { fitToStorage, type ResolvedOptions } from './options.js'
+import { createScopes, type Scopes } from './scope.js'
 import type { Storage } from './storage.js'
 import { traceLocker } from './traced-locker.js'
 
@@ -30,11 +31,15 @@ export interface Context {
   readonly expiredIds: ExpiredIds
   /** Complete uploads whose `postFinish` hooks have run without that being noted: the storage failed. */
   readonly unmarked: Set<string>
+  readonly scopes: Scopes
+  /** The scope of the request at hand: what was created in another is not there. Absent, all uploads are. */
+  readonly scope?: string
   /** Whose uploads these are: of one request of the application, or, for `null`, of the plugin's own routes. All of them, if it is absent. */
   readonly target?: string | null
 }
 
-export function createContext (wanted: ResolvedOptions, storage: Storage): Context {
+/** @param prefix of the routes, with those of the scopes around them */
+export function createContext (wanted: ResolvedOptions, storage: Storage, prefix: string): Context {
   const options = fitToStorage(wanted, storage)
   return {
     options,
@@ -50,6 +55,7 @@ export function createContext (wanted: ResolvedOptions, storage: Storage): Conte
     arrivals: new Arrivals(),
     background: new Background(),
     expiredIds: new ExpiredIds(),
-    unmarked: new Set()
+    unmarked: new Set(),
+    scopes: createScopes(options.scope, prefix)
   }
 }

@@ -1,4 +1,4 @@
-import { isDue, type Upload } from './upload.js'
+import { getPlace, isDue, type Place, type Upload } from './upload.js'
 
 /** How long uploads stay, in ms; `null` is for ever. */
 export interface Expiration {
@@ -29,17 +29,17 @@ export function isExpired (upload: Upload, expiration: Expiration | null, now = 
   return expiry !== null && expiry.getTime() <= now
 }
 
-/** The ids of uploads that were removed because they expired, as far back as a bounded memory reaches. */
+/** The ids of uploads that were removed because they expired, and where they were, as far back as a bounded memory reaches. */
 export class ExpiredIds {
-  readonly #ids = new Set<string>()
+  readonly #places = new Map<string, Place>()
 
-  add (id: string): void {
-    this.#ids.add(id)
-    if (this.#ids.size > MOST) this.#ids.delete(this.#ids.values().next().value!)
+  add (upload: Upload): void {
+    this.#places.set(upload.id, getPlace(upload))
+    if (this.#places.size > MOST) this.#places.delete(this.#places.keys().next().value!)
   }
 
-  has (id: string): boolean {
-    return this.#ids.has(id)
+  get (id: string): Place | undefined {
+    return this.#places.get(id)
   }
 }
 

@@ -174,7 +174,8 @@ function getSubject (args: readonly unknown[]): Upload {
   return (args.length === 1 ? args[0] : args[1]) as Upload
 }
 
-function asRefusal (hook: HookName, error: unknown, log: Log): unknown {
+/** What to answer where a function of the application failed: what it threw, if that is a refusal. */
+export function asRefusal (hook: string, error: unknown, log: Log): unknown {
   if (isRefusal(error)) return error
   log.error({ err: error, hook }, 'a lifecycle hook failed')
   return TUS_ERR_HOOK_FAILED({ hook }, error)

@@ -25,6 +25,7 @@ export type { MetricsOptions, MetricsRegister } from './metrics/options.js'
 export type { MinRate } from './min-rate.js'
 export type { OpenApiOptions } from './openapi/document.js'
 export type { RouteOptions, TusOptions } from './options.js'
+export type { ScopeFunction } from './scope.js'
 export {
   LengthConflict, OffsetConflict, StorageFull, StorageUnavailable, UploadExists, UploadMissing,
   type Addition, type ByteRange, type Lease, type Storage, type UploadBody, type UploadChange

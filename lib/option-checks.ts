@@ -41,6 +41,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   maxConcurrentUploads: ['a whole number from 1, { max, key } with such a number and a function of the request, or null', value => value === null || isCount(value) || isConcurrencyLimit(value)],
   progressInterval: TIMEOUT,
   generateId: FUNCTION,
+  scope: FUNCTION,
   location: FUNCTION,
   relativeLocation: BOOLEAN,
   cors: ['false or an object of options for @fastify/cors', value => value === false || isObject(value)],

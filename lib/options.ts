@@ -12,6 +12,7 @@ import type { OpenApiOptions } from './openapi/document.js'
 import { checkOption, isWhole } from './option-checks.js'
 import { PROTOCOLS, type Enabled, type ProtocolName } from './protocols/names.js'
 import { createRandomId } from './random-id.js'
+import type { ScopeFunction } from './scope.js'
 import type { Storage } from './storage.js'
 import type { Metadata } from './upload.js'
 
@@ -71,6 +72,12 @@ export interface TusOptions {
   progressInterval?: number
   /** The id of a new upload. Default: 128 random bits in hexadecimal. */
   generateId?: (request: FastifyRequest, metadata: Metadata) => string | Promise<string>
+  /**
+   * Keeps tenants apart: an upload is there only for requests for which this gives what it gave for the request that created it. Called once
+   * per request, after Fastify's hooks. An upload without a scope, of an older version or adopted from another server, is there for all.
+   * Default: the prefix of the routes with the parameters that the request has in it, such as `/t/a/files` for `/t/:tenant/files`.
+   */
+  scope?: ScopeFunction
   /** The URL of an upload, in place of one made from the request. */
   location?: (request: FastifyRequest, id: string) => string
   /** Whether the URL of an upload is a path without scheme and host. Default `false`. */
@@ -114,6 +121,7 @@ export interface ResolvedOptions {
   readonly progressInterval: number
   readonly generateId: NonNullable<TusOptions['generateId']>
   readonly hasOwnIds: boolean
+  readonly scope: ScopeFunction | null
   readonly location: TusOptions['location'] | null
   readonly relativeLocation: boolean
   readonly cors: false | FastifyCorsOptions
@@ -153,6 +161,7 @@ export function resolveOptions (options: TusOptions): ResolvedOptions {
     progressInterval: options.progressInterval ?? 1000,
     generateId: options.generateId ?? createRandomId,
     hasOwnIds: options.generateId !== undefined,
+    scope: options.scope ?? null,
     location: options.location ?? null,
     relativeLocation: options.relativeLocation ?? false,
     cors: options.cors ?? false,

@@ -24,7 +24,7 @@ declare module 'fastify' {
 export async function plugin (app: FastifyInstance, given: TusOptions): Promise<void> {
   const options = resolveOptions(given)
   const storage = options.storage ?? createFsStorage({ directory: './uploads' })
-  const context = createContext(options, storage)
+  const context = createContext(options, storage, `${app.prefix.replace(/\/$/, '')}${options.prefix}`)
   await storage.open?.()
   // Only who wants metrics has the package for them.
   const stopMetrics = options.metrics && await (await import('./metrics/start.js')).startMetrics(options.metrics, app.server)

@@ -9,6 +9,7 @@ import { createDescription, type OwnLabels, type Resource } from './openapi/docu
 import type { ResolvedOptions } from './options.js'
 import { selectForTarget, selectProtocol } from './protocols/select.js'
 import { handle, type Site } from './routes.js'
+import { enterScope } from './scope.js'
 import { describe, getResourceVerbs, post, type Verbs } from './verbs.js'
 
 /** A function that stands for a handler until its route is known. */
@@ -46,14 +47,16 @@ function createSite (context: Context, { method, url, config, schema, constraint
   const options = limitSize(context.options, bodyLimit ?? Infinity)
   const name = String([method].flat()[0])
   if (url.includes('*')) throw TUS_ERR_ROUTE_INVALID({ expected: 'without a wildcard' })
-  const create = (request: FastifyRequest, select: Site['select']): Site => ({
-    context: { ...context, options, target: getTarget(name, url, constraints, request) },
-    select,
+  const site: Omit<Site, 'context' | 'select' | 'enter'> = {
     locate: (request, id) => getTargetLocation(options, request, getFolder(name), id),
     getIdOf: (_request, url) => getTargetIdOf(getFolder(name), url),
     getId: request => ids.get(request) ?? '',
     answer: call => (upload, keep) => answer(handler, instance, call, upload, keep)
-  })
+  }
+  const create = (request: FastifyRequest, select: Site['select']): Site => {
+    const own = { ...context, options, target: getTarget(name, url, constraints, request) }
+    return { ...site, context: own, select, enter: request => context.scopes.isOwn ? enterScope(own, request) : own }
+  }
   return {
     name,
     document: resource => ({ ...config, ...createDescription(context, resource, schema as OwnLabels | undefined) }),

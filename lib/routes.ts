@@ -12,18 +12,21 @@ import { isRefusal } from './hooks.js'
 import { getIdOf, getLocation } from './location.js'
 import type { Exchange } from './operations/exchange.js'
 import { asAnswerable } from './operations/failure.js'
-import { find } from './operations/find.js'
+import { checkAccess, find } from './operations/find.js'
 import { createDescription, type Resource } from './openapi/document.js'
 import { noteProblem, replaceBody } from './problem.js'
 import type { Answer, Message, Offer, Protocol } from './protocols/protocol.js'
 import { recognize, selectProtocol } from './protocols/select.js'
 import { holdBody } from './untouched-body.js'
+import { createEntrance, type Enter } from './scope.js'
 import { isValidId, type Upload } from './upload.js'
 import { getCollectionVerbs, getResourceVerbs, type Call, type Verbs } from './verbs.js'
 
 /** What a group of routes has in common. */
 export interface Site {
   readonly context: Context
+  /** The context for one request, which knows its scope. */
+  readonly enter: Enter
   /** `null` where the upload decides. */
   readonly select: (message: Message) => Protocol | null
   readonly locate: (request: FastifyRequest, id: string) => string
@@ -61,6 +64,7 @@ function createSite (context: Context): Site {
   const { options } = context
   return {
     context,
+    enter: createEntrance(context),
     select: message => selectProtocol(message, options.protocols),
     locate: (request, id) => getLocation(options, request, id),
     getIdOf: (request, url) => getIdOf(options, request, url),
@@ -78,12 +82,16 @@ export async function handle (site: Site, verbs: Verbs, request: FastifyRequest,
 }
 
 async function answerRequest (site: Site, verbs: Verbs, facts: RequestMessage): Promise<unknown> {
-  const { context } = site
   const { request, reply } = facts
   const message = createMessage(site, request)
-  const offer = getOffer(context)
-  const protocol = site.select(message) ?? await recognizeByUpload(site, request, message)
+  const offer = getOffer(site.context)
+  const selected = site.select(message)
+  // As if there were no upload, until its client may know of it.
+  let protocol = selected ?? recognize(message, null, site.context.options.protocols)
   try {
+    // What describes the server is about no upload.
+    const context = request.method === 'OPTIONS' ? site.context : await site.enter(request)
+    if (selected === null) protocol = await recognizeByUpload(context, site.getId(request), request, message)
     const method = facts.method = protocol.getMethod(message)
     const verb = Object.hasOwn(verbs, method) ? verbs[method] : undefined
     if (!verb) throw TUS_ERR_METHOD_NOT_ALLOWED({ allow: Object.keys(verbs).join(', ') })
@@ -97,7 +105,7 @@ async function answerRequest (site: Site, verbs: Verbs, facts: RequestMessage): 
   } catch (cause) {
     // A hook may have answered by itself, or Fastify for a request that took too long.
     if (isAnswered(reply)) return passOver(cause, facts)
-    return refuse(context, reply, protocol, message, offer, asAnswerable(cause))
+    return refuse(site.context, reply, protocol, message, offer, asAnswerable(cause))
   }
 }
 
@@ -108,11 +116,20 @@ function passOver (error: unknown, { request, reply }: RequestMessage): FastifyR
   return reply
 }
 
-/** Where the storage can't tell, the operation that follows meets the same failure and answers it. */
-async function recognizeByUpload ({ context, getId }: Site, request: FastifyRequest, message: Message): Promise<Protocol> {
-  const id = getId(request)
+/**
+ * Which protocol a request means that says nothing. One that has to say more is refused without an operation, but only if
+ * the application lets its client know of the upload.
+ *
+ * @throws TUS_ERR_UPLOAD_NOT_FOUND, what `preAccess` throws
+ */
+async function recognizeByUpload (context: Context, id: string, request: FastifyRequest, message: Message): Promise<Protocol> {
+  // Where the storage can't tell, the operation that follows meets the same failure and answers it.
   const upload = isValidId(id) ? await find(context, id).catch(() => null) : null
-  return recognize(message, upload, context.options.protocols)
+  const protocol = recognize(message, upload, context.options.protocols)
+  if (upload === null || protocol === recognize(message, null, context.options.protocols)) return protocol
+  const action = message.method === 'DELETE' ? 'terminate' : 'inspect'
+  await checkAccess(context, id, action, { request, log: request.log, see: () => {} })
+  return protocol
 }
 
 function send (reply: FastifyReply, { status, headers, body }: Answer, stream?: Readable): FastifyReply {

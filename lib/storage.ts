@@ -125,7 +125,7 @@ export interface Storage {
   close?(): Promise<void>
 }
 
-/** What the caller of `find` is about to do. It holds the lock of the upload. */
+/** What the caller of `find` is about to do. It holds the lock of the upload, unless it says otherwise. */
 export interface FindHint {
   /**
    * To append at this offset. If the storage remembers the upload there, it may answer from memory: `append` finds out if somebody else has gone on
@@ -134,6 +134,10 @@ export interface FindHint {
   readonly appendAt?: number
   /** To tell the offset to a client, which then goes on there: whatever another process has still in hand for this upload comes to nothing. */
   readonly settled?: boolean
+  /**
+   * To learn what never changes in an upload, such as its scope: what the storage remembers of it will do. The caller does not hold the lock.
+   */
+  readonly place?: boolean
 }
 
 /** Which uploads the caller of `list` wants. It looks at each of them all the same. */

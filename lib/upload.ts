@@ -29,6 +29,8 @@ export interface NewUpload {
   readonly expiresAt: Date | null
   /** What is to become of it beyond its bytes; most have none. */
   readonly purpose?: Purpose | undefined
+  /** The scope of the request that created it: no request of another one meets it. An upload without one is there for every request. */
+  readonly scope?: string | undefined
 }
 
 /** What an upload was created for. */
@@ -68,6 +70,16 @@ export interface Upload extends NewUpload {
 /** What changes in the life of an upload, beside what was known at its creation. */
 export type UploadState = Pick<Upload, 'offset' | 'complete' | 'finished' | 'processed' | 'modifiedAt'>
 
+/** For which requests an upload is there. */
+export interface Place {
+  readonly scope: string | undefined
+  readonly target: string | null
+}
+
+export function getPlace ({ scope, purpose }: Pick<Upload, 'scope' | 'purpose'>): Place {
+  return { scope, target: purpose === undefined ? null : purpose.target }
+}
+
 /** An upload from both halves. Field by field: spreading objects of this size costs a hundred times as much. */
 export function joinUpload (upload: NewUpload, state: UploadState): Upload {
   return {
@@ -83,6 +95,7 @@ export function joinUpload (upload: NewUpload, state: UploadState): Upload {
     createdAt: upload.createdAt,
     expiresAt: upload.expiresAt,
     purpose: upload.purpose,
+    scope: upload.scope,
     offset: state.offset,
     complete: state.complete,
     finished: state.finished,

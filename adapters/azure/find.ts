@@ -5,8 +5,9 @@ import { describeUpload, isClosed, type Entry } from './entries.js'
 import { retry } from './retry.js'
 import type { Store } from './store.js'
 
-export async function find (store: Store, id: string, { appendAt, settled = false }: FindHint = {}): Promise<Upload | null> {
-  const known = appendAt === undefined ? null : store.entries.peek(id)
+export async function find (store: Store, id: string, { appendAt, settled = false, place = false }: FindHint = {}): Promise<Upload | null> {
+  const known = appendAt === undefined && !place ? null : store.entries.peek(id)
+  if (known && place) return describeUpload(known)
   if (known && isGoingOn(store, known, appendAt!)) return describeUpload(known)
   const entry = settled ? await settle(store, id) : await store.entries.load(id)
   return entry && describeUpload(entry)

@@ -10,8 +10,9 @@ import type { Files } from './files.js'
 import type { Store } from './store.js'
 
 /** Who is about to append holds the lock: what is found now stays so until then. */
-export async function find ({ uploads }: Store, id: string, { appendAt }: FindHint = {}): Promise<Upload | null> {
-  const entry = await uploads.load(id)
+export async function find ({ uploads }: Store, id: string, { appendAt, place = false }: FindHint = {}): Promise<Upload | null> {
+  const known = place ? uploads.peek(id) : null
+  const entry = known ?? await uploads.load(id)
   if (entry === null) return null
   if (appendAt !== undefined) uploads.vouch(entry)
   return toUpload(entry.record, entry.durable, entry.modifiedAt)

@@ -36,7 +36,8 @@ function toPlain (upload: NewUpload) {
     completes: upload.completes,
     createdAt: upload.createdAt.getTime(),
     expiresAt: upload.expiresAt === null ? null : upload.expiresAt.getTime(),
-    purpose: upload.purpose
+    purpose: upload.purpose,
+    scope: upload.scope
   } satisfies Record<keyof NewUpload, unknown>
 }
 

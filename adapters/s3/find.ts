@@ -7,8 +7,9 @@ import { settle } from './recover.js'
 import type { Entry } from './records.js'
 import type { Store } from './store.js'
 
-export async function find (store: Store, id: string, { appendAt, settled = false }: FindHint = {}): Promise<Upload | null> {
-  const known = appendAt === undefined ? null : store.records.peek(id)
+export async function find (store: Store, id: string, { appendAt, settled = false, place = false }: FindHint = {}): Promise<Upload | null> {
+  const known = appendAt === undefined && !place ? null : store.records.peek(id)
+  if (known && place) return toUpload(known.record)
   if (known && isAt(known, appendAt!) && getOffset(known.record) !== known.record.upload.length) return toUpload(known.record)
   const entry = await confirm(store, settled ? await settle(store, id) : await store.records.load(id))
   return entry && toUpload(entry.record)

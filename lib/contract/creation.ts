@@ -12,7 +12,8 @@ export function testCreation (check: Check): void {
       serverMetadata: { owner: 7, tags: ['a', null], nested: { ok: true } },
       echo: { 'upload-metadata': 'filename ZsO8w59lLnR4dA==' },
       partial: true,
-      expiresAt: new Date(Date.now() + 1000)
+      expiresAt: new Date(Date.now() + 1000),
+      scope: '/t/f%C3%BC%C3%9Fe/files'
     })
     await storage.create(upload)
     const { modifiedAt, ...found } = await mustFind(storage, upload.id)

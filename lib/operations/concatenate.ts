@@ -5,7 +5,7 @@ import {
 import { isFull, type NewUpload, type Upload } from '../upload.js'
 import { completeIfDue, type Cause, type Completion } from './complete.js'
 import type { Exchange } from './exchange.js'
-import { find } from './find.js'
+import { find, isHidden, isOurs } from './find.js'
 import { checkLength } from './limits.js'
 
 /**
@@ -24,7 +24,9 @@ export async function checkParts (context: Context, ids: readonly string[], exch
 async function checkPart (context: Context, id: string, { request, log }: Exchange): Promise<Upload> {
   const part = await find(context, id)
   if (part === null) throw TUS_ERR_CONCAT_PART_NOT_FOUND()
-  await context.hooks.runPre('preAccess', log, request, part, 'concatenate')
+  await context.hooks.runPre('preAccess', log, request, part, 'concatenate').catch(error => {
+    throw isHidden(error) ? TUS_ERR_CONCAT_PART_NOT_FOUND({}, error) : error
+  })
   if (!part.partial) throw TUS_ERR_CONCAT_PART_NOT_PARTIAL()
   if (!part.complete && !context.options.extensions.has('concatenation-unfinished')) throw TUS_ERR_CONCAT_PART_UNFINISHED()
   return part
@@ -90,10 +92,12 @@ export async function waitForParts ({ storage }: Context, { id, parts }: NewUplo
 export function completeWaiting (context: Context, part: Upload, { log }: Cause): void {
   if (!part.partial || !part.complete || !context.storage.findWaiting) return
   const { background, storage } = context
+  // No request asks, and a part without a scope may be in finals of any.
+  const { scope: _scope, ...every } = context
   background.run(async () => {
     const finals = (await storage.findWaiting!(part.id)).values()
     // A few at a time: clients decide how many there are.
-    for (let worker = 0; worker < FINALS_AT_ONCE; worker++) background.run(() => retryFinals(context, finals, { request: null, log }), log)
+    for (let worker = 0; worker < FINALS_AT_ONCE; worker++) background.run(() => retryFinals(every, finals, { request: null, log }), log)
   }, log)
 }
 
@@ -107,7 +111,7 @@ async function retryFinals (context: Context, ids: Iterable<string>, cause: Caus
 async function retryFinal (context: Context, id: string, cause: Cause): Promise<void> {
   await context.locker.withLock(id, context.options.lockTimeout, async () => {
     const upload = await find(context, id)
-    if (upload) await concatenateIfDue(context, upload, cause)
+    if (upload && isOurs(context, upload)) await concatenateIfDue(context, upload, cause)
   })
 }
 

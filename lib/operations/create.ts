@@ -47,7 +47,8 @@ function draw (context: Context, id: string, command: CreateCommand, length: num
     completes: chooseCompletion(context, { partial: command.partial, purpose }, command.completion),
     createdAt: new Date(),
     expiresAt: null,
-    purpose
+    purpose,
+    scope: context.scope
   }
 }
 

@@ -7,7 +7,7 @@ import type { Log } from '../log.js'
 import { isDue, type Upload } from '../upload.js'
 import { finishIfDue, isUnfinished } from './complete.js'
 import { concatenateIfDue } from './concatenate.js'
-import { find } from './find.js'
+import { find, isOurs } from './find.js'
 
 /** What a sweep did, in uploads; `tidied` counts files or objects that belonged to none. */
 export interface SweepCounts {
@@ -18,7 +18,8 @@ export interface SweepCounts {
 }
 
 /**
- * Finishes what is complete but was not finished, and removes what has expired, each under its lock.
+ * Finishes what is complete but was not finished, and removes what has expired, each under its lock. What another registration
+ * on the same storage serves is finished with the hooks of that one, by its sweep.
  *
  * An error on one upload is logged and does not keep the sweep from the others. Several processes may sweep at once:
  * each looks again when it has the lock.
@@ -58,7 +59,7 @@ async function sweepAll (context: Context, log: Log): Promise<SweepCounts> {
 async function sweepOne (context: Context, upload: Upload, log: Log): Promise<'expired' | 'finished' | null> {
   // Who asks for an upload makes the request that fills it leave: there is nothing to sweep as long as bytes arrive.
   if (context.receiving.has(upload.id)) return null
-  if (isUnsettled(upload)) return finish(context, upload.id, log)
+  if (isUnsettled(upload)) return isOurs(context, upload) ? finish(context, upload.id, log) : null
   return isExpired(upload, context.options.expiration) ? expire(context, upload.id, log) : null
 }
 
@@ -90,7 +91,7 @@ async function expire (context: Context, id: string, log: Log): Promise<'expired
 async function expireHeld ({ options, storage, expiredIds, hooks }: Context, upload: Upload, log: Log): Promise<'expired' | null> {
   if (!isExpired(upload, options.expiration)) return null
   await storage.remove(upload.id)
-  expiredIds.add(upload.id)
+  expiredIds.add(upload)
   tell('expired', upload, { log, request: null })
   await hooks.runPost('postExpire', log, upload)
   return 'expired'
