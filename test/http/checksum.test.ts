@@ -5,7 +5,8 @@ import { crc32 } from 'node:zlib'
 import { createMemoryStorage } from '../../adapters/memory/index.js'
 import type { TusOptions } from '../../lib/index.js'
 import { startApp, type TestApp } from '../support/app.js'
-import { BYTES, TUS, createUpload, encodeMetadata, getOffset, getPath, head, listFiles, makeBytes, patch, post, sleep, until } from '../support/http-tus.js'
+import { BYTES, TUS, createUpload, encodeMetadata, getOffset, getPath, head, listFiles, makeBytes, patch, post, until } from '../support/http-tus.js'
+import { untilReceived } from '../support/observed.js'
 import { exchangeRaw, formatChunk, formatHead, openRaw, type RawResponse } from '../support/raw-socket.js'
 
 const ALGORITHMS = ['sha1', 'sha256', 'sha512', 'md5', 'crc32'] as const
@@ -263,7 +264,7 @@ for (const storage of ['filesystem', 'memory'] as const) {
         let failed = 0
         server.app.tus.addHook('postFail', () => { failed++ })
         const { url, client, whole } = await begin(t, server, {})
-        await sleep(50)
+        await untilReceived(url, 3 + Math.min(sent, content.length))
         client.reset()
         await until('the request has ended', () => failed > 0)
         t.equal(await getOffset(server.app, url), offset)
@@ -273,14 +274,14 @@ for (const storage of ['filesystem', 'memory'] as const) {
       t.test(`CS-11: a HEAD that meets a body at ${sent} bytes is told the offset from before it`, async t => {
         const server = await start(t)
         const { url, client, whole } = await begin(t, server, {})
-        await sleep(50)
+        await untilReceived(url, 3 + Math.min(sent, content.length))
         t.equal(await getOffset(server.app, url), offset)
         t.match(await client.receive('PATCH'), { status: 423, headers: { 'upload-offset': offset } })
         t.ok(await finish(server.app, url, whole))
       })
 
       t.test(`CS-11: of a body that stalls at ${sent} bytes nothing counts`, async t => {
-        const server = await start(t, { stallTimeout: 200 })
+        const server = await start(t, { stallTimeout: 1500 })
         const { url, client, whole } = await begin(t, server, {})
         t.match(await client.receive('PATCH'), { status: 408, headers: { 'upload-offset': offset } })
         t.equal(await getOffset(server.app, url), offset)
@@ -294,7 +295,7 @@ for (const storage of ['filesystem', 'memory'] as const) {
         await client.send(formatHead('PATCH', url, { ...TUS, ...BYTES, 'upload-offset': '0', 'transfer-encoding': 'chunked', trailer: 'Upload-Checksum' }))
         for (const chunk of split(content.subarray(0, sent))) await client.send(formatChunk(chunk.toString('latin1')))
         await client.send('0\r\nUpload-Chec')
-        await sleep(50)
+        await untilReceived(url, Math.min(sent, content.length))
         client.reset()
         await until('the upload is free', async () => await getOffset(server.app, url) === '0')
         t.ok(await finish(server.app, url, content))
@@ -302,13 +303,13 @@ for (const storage of ['filesystem', 'memory'] as const) {
     }
 
     t.test('CS-11: a creation whose checksummed body is cut leaves nothing', async t => {
-      const { app, port } = await start(t)
+      const { app, port } = await start(t, { generateId: () => 'cut' })
       let failed = 0
       app.tus.addHook('postTerminate', () => { failed++ })
       const client = openRaw(t, port)
       await client.send(formatHead('POST', '/files', { ...TUS, ...BYTES, 'upload-length': '5000001', 'content-length': '5000001', 'upload-checksum': checksum('sha1', LARGE) }))
       await client.send(LARGE.subarray(0, 3_000_000))
-      await sleep(50)
+      await untilReceived('cut', 3_000_000)
       client.reset()
       await until('it is undone', () => failed > 0)
       for await (const upload of app.tus.list()) t.fail(`${upload.id} is left`)

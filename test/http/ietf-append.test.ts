@@ -1,6 +1,8 @@
 import t from 'tap'
 import { startApp } from '../support/app.js'
 import { append, ask, begin, getPath, open, PARTIAL, receiveAll, retrieve, V8 } from '../support/ietf.js'
+import { untilReceived } from '../support/observed.js'
+import { until } from '../support/waiting.js'
 
 t.test('AP-1: a PATCH of another type is refused with 415, and told the right one', async t => {
   const { port } = await startApp(t)
@@ -17,7 +19,7 @@ t.test('AP-2, AP-3: what an interrupted PATCH brought is kept, and the upload is
   const { port } = await startApp(t)
   const path = await begin(t, port, 'hello')
   const client = await open(t, port, 'PATCH', path, { ...PARTIAL, 'upload-offset': '5', 'upload-complete': '?1', 'content-length': '6' }, ' wo')
-  await new Promise(resolve => setTimeout(resolve, 50))
+  await untilReceived(path, 8)
   client.reset()
   t.match((await retrieve(t, port, path)).headers, { 'upload-offset': '8', 'upload-complete': '?0', 'upload-length': '11' })
   t.match(await append(t, port, path, 8, 'rld', '?1'), { status: 201, headers: { 'upload-complete': '?1' } })
@@ -124,7 +126,7 @@ t.test('ST-13: a client that had said ?1 and then says ?0 has not said that this
   const { port } = await startApp(t)
   const client = await open(t, port, 'POST', '/files', { ...V8, 'upload-complete': '?1', 'content-length': '10' }, 'hello')
   const path = getPath((await client.receiveAny())!)
-  await new Promise(resolve => setTimeout(resolve, 50))
+  await untilReceived(path, 5)
   client.reset()
   t.match(await append(t, port, path, 5, 'world', '?0'), { status: 204, headers: { 'upload-complete': '?0', 'upload-offset': '10' } })
   t.match((await retrieve(t, port, path)).headers, { 'upload-complete': '?0' })
@@ -134,8 +136,7 @@ t.test('ST-13: a client that had said ?1 and then says ?0 has not said that this
 t.test('ST-13: an upload that is full and not complete expires as any other', async t => {
   const { app, port } = await startApp(t, { expiration: { incomplete: 60, sweepInterval: null } })
   const path = await begin(t, port, 'hello', { 'upload-length': '5' })
-  await new Promise(resolve => setTimeout(resolve, 80))
-  t.match(await app.tus.sweep(), { expired: 1 })
+  await until('it has expired', async () => (await app.tus.sweep()).expired === 1)
   t.equal((await retrieve(t, port, path)).status, 410)
 })
 
@@ -177,7 +178,7 @@ t.test('CA-2, CY-1, CY-3, CY-4: DELETE, HEAD and PATCH end the request that stil
   for (const [method, attempt] of Object.entries(attempts)) {
     const path = await begin(t, port, 'hello')
     const old = await open(t, port, 'PATCH', path, { ...PARTIAL, 'upload-offset': '5', 'upload-complete': '?1', 'content-length': '6' }, ' wo')
-    await new Promise(resolve => setTimeout(resolve, 50))
+    await untilReceived(path, 8)
     const { status, headers } = await attempt(path)
     t.ok(status < 300, `${method} ${status}`)
     if (method === 'HEAD' || method === 'GET') t.match(headers, { 'upload-offset': '8', 'upload-complete': '?0' })

@@ -2,7 +2,9 @@ import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { listNames, makeApp, startApp } from '../support/app.js'
 import { append, ask, begin, getPath, open, receiveAll, retrieve, V8 } from '../support/ietf.js'
+import { untilReceived } from '../support/observed.js'
 import type { RawClient } from '../support/raw-socket.js'
+import { createGate, sleep, until } from '../support/waiting.js'
 
 t.test('CN-1, CN-4, CN-9: POST and PUT with ?1 create and complete in one request', async t => {
   const { port } = await startApp(t)
@@ -45,7 +47,7 @@ async function sendUntilProgress (client: RawClient): Promise<{ sent: number, pr
   const progress = client.receiveAny().finally(() => { state.told = true })
   for (; !state.told && sent < 400; sent++) {
     await client.send('x')
-    await new Promise(resolve => setTimeout(resolve, 30))
+    await sleep(30)
   }
   return { sent, progress: await progress }
 }
@@ -70,7 +72,8 @@ t.test('CN-7, AP-13, AP-14, ST-7: while bytes come in, 104 tells which of them a
 
   const third = await begin(t, port)
   const old = await open(t, port, 'PATCH', third, { 'upload-draft-interop-version': '3', 'upload-offset': '0', 'upload-incomplete': '?1', 'content-length': '10' }, 'hello')
-  await new Promise(resolve => setTimeout(resolve, 60))
+  await untilReceived(third, 5)
+  await sleep(60)
   await old.send('hello')
   t.match(await receiveAll(old), { status: 204, interim: [] }, 'version 3 knows no progress')
 })
@@ -81,7 +84,7 @@ t.test('CN-10, CN-11: what a broken connection brought is there, and the upload 
     const begun = 'content-length' in framing ? 'hello' : '5\r\nhello\r\n'
     const client = await open(t, port, 'POST', '/files', { ...V8, 'upload-complete': '?1', ...framing }, begun)
     const path = getPath((await client.receiveAny())!)
-    await new Promise(resolve => setTimeout(resolve, 50))
+    await untilReceived(path, 5)
     client.reset()
     t.match(await retrieve(t, port, path), { status: 204, headers: { 'upload-offset': '5', 'upload-complete': '?0' } })
     t.match(await append(t, port, path, 5, ' world', '?1'), { status: 201, headers: { 'upload-complete': '?1' } })
@@ -100,17 +103,16 @@ t.test('CN-10: a client that was told where the upload is finds it, even if not 
 t.test('CN-10: an upload that nobody was told of is not kept, if not a byte came', async t => {
   const { port, directory } = await startApp(t)
   const client = await open(t, port, 'POST', '/files', { 'upload-complete': '?1', 'content-length': '5' }, '')
-  for (let i = 0; (await listNames(directory)).length === 0 && i < 200; i++) await new Promise(resolve => setTimeout(resolve, 5))
+  await until('it is created', async () => (await listNames(directory)).length > 0)
   client.reset()
-  for (let i = 0; (await listNames(directory)).length > 0 && i < 200; i++) await new Promise(resolve => setTimeout(resolve, 5))
-  t.same(await listNames(directory), [])
+  await until('it is gone', async () => (await listNames(directory)).length === 0)
 })
 
 t.test('CN-11: a chunked body whose bytes are all there, but not its end, is not complete', async t => {
   const { port } = await startApp(t)
   const client = await open(t, port, 'POST', '/files', { ...V8, 'upload-complete': '?1', 'upload-length': '5', 'transfer-encoding': 'chunked' }, '5\r\nhello\r\n')
   const path = getPath((await client.receiveAny())!)
-  await new Promise(resolve => setTimeout(resolve, 50))
+  await untilReceived(path, 5)
   client.reset()
   t.match(await retrieve(t, port, path), { headers: { 'upload-offset': '5', 'upload-complete': '?0' } })
   t.match(await append(t, port, path, 5, '', '?1'), { status: 201, headers: { 'upload-complete': '?1' } })
@@ -171,13 +173,15 @@ t.test('XX-8, XX-9, ST-2: the URL holds 128 random bits, and nothing else of the
 
 t.test('a response that waits behind another one on its connection gets no 104 in between', async t => {
   const { app } = await makeApp(t)
+  const finished = createGate()
+  app.tus.addHook('postFinish', () => { finished.open() })
   let release = () => {}
   app.get('/slow', () => new Promise(resolve => { release = () => resolve('slow') }))
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo
   const client = await open(t, port, 'GET', '/slow', {}, '')
   await client.send('POST /files HTTP/1.1\r\nhost: localhost\r\nupload-complete: ?1\r\nupload-draft-interop-version: 8\r\ncontent-length: 5\r\n\r\nhello')
-  await new Promise(resolve => setTimeout(resolve, 50))
+  await finished.passed
   release()
   t.match(await receiveAll(client, 'GET'), { status: 200, body: 'slow', interim: [] })
   t.match(await receiveAll(client), { status: 201, headers: { 'upload-complete': '?1' } })

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import t from 'tap'
 import { startApp, startRoutes } from '../support/app.js'
 import { append, ask, begin, getPath, open, receiveAll, retrieve, V8 } from '../support/ietf.js'
+import { sleep } from '../support/waiting.js'
 
 const TUS = { 'tus-resumable': '1.0.0' }
 const digest = (content: string) => `sha-256=:${createHash('sha256').update(content).digest('base64')}:`
@@ -111,7 +112,7 @@ t.test('AP-12: a first body that goes beyond the length ends the upload, whateve
   const progress = client.receiveAny().finally(() => { state.told = true })
   for (let sent = 1; !state.told && sent < 400; sent++) {
     await client.send('1\r\nx\r\n')
-    await new Promise(resolve => setTimeout(resolve, 30))
+    await sleep(30)
   }
   t.match(await progress, { status: 104, headers: { 'upload-offset': /^[1-9]/ } })
   await client.send(`190\r\n${'x'.repeat(400)}\r\n`)

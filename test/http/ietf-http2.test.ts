@@ -7,6 +7,8 @@ import t, { type Test } from 'tap'
 import { createFsStorage } from '../../adapters/fs/index.js'
 import fastifyTus, { type TusOptions } from '../../lib/index.js'
 import { makeDirectory } from '../support/app.js'
+import { untilReceived } from '../support/observed.js'
+import { sleep } from '../support/waiting.js'
 
 async function start (t: Test, options: TusOptions = {}): Promise<ClientHttp2Session> {
   const app = Fastify({ http2: true })
@@ -66,18 +68,12 @@ t.test('CN-10, CN-11: a stream that is reset, and goes on', async t => {
     await once(stream, 'headers')
     const path = getPath(interim[0]!)
     stream.write('hello')
-    for (;;) {
-      // A body that was only written to this side may not have left it.
-      await new Promise(resolve => setTimeout(resolve, 50))
-      if (stream.bufferSize === 0) break
-    }
+    await untilReceived(path, 5)
     stream.destroy(new Error('gone'))
     await new Promise(resolve => stream.once('close', resolve))
     const told = await ask(session, 'HEAD', path, V8)
-    t.match(told, { status: 204, headers: { 'upload-complete': '?0' } })
-    const offset = Number(told.headers['upload-offset'])
-    t.ok(offset === 5 || offset === 0)
-    t.match(await ask(session, 'PATCH', path, patch(offset, '?1'), 'hello world'.slice(offset)), { status: 201, headers: { 'upload-complete': '?1' } })
+    t.match(told, { status: 204, headers: { 'upload-complete': '?0', 'upload-offset': '5' } })
+    t.match(await ask(session, 'PATCH', path, patch(5, '?1'), ' world'), { status: 201, headers: { 'upload-complete': '?1' } })
     t.match(await ask(session, 'GET', path, {}), { body: 'hello world' })
   }
 })
@@ -89,7 +85,7 @@ t.test('AP-13: 104 with the progress', async t => {
   let sent = 0
   for (; interim.length === 0 && sent < 400; sent++) {
     stream.write('x')
-    await new Promise(resolve => setTimeout(resolve, 30))
+    await sleep(30)
   }
   t.match(interim[0], { ':status': 104, 'upload-draft-interop-version': '8' })
   const offset = Number(interim[0]!['upload-offset'])
@@ -106,9 +102,9 @@ t.test('CY-3, CA-2: HEAD, PATCH and DELETE end the stream that still sends; the 
     await once(stream, 'headers')
     const path = getPath(interim[0]!)
     stream.write('hello')
-    await new Promise(resolve => setTimeout(resolve, 50))
+    await untilReceived(path, 5)
     const { status } = await ask(session, method, path, method === 'PATCH' ? patch(5, '?1') : V8, method === 'PATCH' ? ' world' : '')
-    t.ok(status < 300 || status === 409, `${method} ${status}`)
+    t.ok(status < 300, `${method} ${status}`)
     t.match((await answer).headers, { 'upload-complete': '?0' })
     stream.destroy()
   }

@@ -1,11 +1,13 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { mock } from 'node:test'
 import t, { type Test } from 'tap'
 import { createFsStorage } from '../../adapters/fs/index.js'
 import fastifyTus from '../../lib/index.js'
 import { startApp, type TestApp } from '../support/app.js'
 import { BYTES, TUS, createGate, createUpload, getOffset, head, makeBytes, patch, post, sleep, terminate, until } from '../support/http-tus.js'
+import { untilLockAsked, untilReceived } from '../support/observed.js'
 import { exchangeRaw, formatChunk, formatHead, openRaw, type RawClient } from '../support/raw-socket.js'
 
 const LENGTH = 100_000
@@ -51,7 +53,7 @@ t.test('CO-31, CO-33: keeps the chunks that came before one that is no chunk', a
   const url = await createUpload(app, { 'upload-length': '10' })
   const client = openRaw(t, port)
   await client.send(formatHead('PATCH', url, { ...TUS, ...BYTES, 'upload-offset': '0', 'transfer-encoding': 'chunked' }) + formatChunk('hello'))
-  await sleep(50)
+  await untilReceived(url, 5)
   await client.send('nonsense\r\n')
   t.match(await client.receive('PATCH'), { status: 400 })
   await until('the bytes count', async () => await getOffset(app, url) === '5')
@@ -69,7 +71,7 @@ t.test('CO-31, CO-33: keeps what came with a POST whose client left', async t =>
 })
 
 t.test('CO-31, CO-32, CO-33: a body that stalls is answered 408 with the offset, and its connection closed', async t => {
-  const server = await startApp(t, { stallTimeout: 200 })
+  const server = await startApp(t, { stallTimeout: 1500 })
   const { url, client } = await startStalled(t, server, 60_000)
   const response = await client.receive('PATCH')
   t.match(response, { status: 408, headers: { 'upload-offset': '60000', connection: 'close' } })
@@ -79,13 +81,13 @@ t.test('CO-31, CO-32, CO-33: a body that stalls is answered 408 with the offset,
 })
 
 t.test('CO-32: a body that is slow but does not stall is taken whole', async t => {
-  const { app, port } = await startApp(t, { stallTimeout: 1500 })
+  const { app, port } = await startApp(t, { stallTimeout: 3000 })
   const url = await createUpload(app, { 'upload-length': '20' })
   const client = openRaw(t, port)
   await client.send(formatHead('PATCH', url, { ...TUS, ...BYTES, 'upload-offset': '0', 'content-length': '20' }))
   for (let sent = 0; sent < 20; sent++) {
     await client.send('x')
-    await sleep(100)
+    await sleep(200)
   }
   t.match(await client.receive('PATCH'), { status: 204, headers: { 'upload-offset': '20' } }, 'after more than stallTimeout in all')
 })
@@ -98,15 +100,12 @@ t.test('CO-31: a stalled chunked body ends the same way', async t => {
   t.match(await client.receive('PATCH'), { status: 408, headers: { 'upload-offset': '5' } })
 })
 
-/** How long the fastest of several tries takes, in ms: one that the machine held up says nothing. */
-async function measureFastest (tries: number, attempt: () => Promise<number>): Promise<number> {
-  const times: number[] = []
-  for (let count = 0; count < tries; count++) times.push(await attempt())
-  return Math.min(...times)
-}
+/** Longer than a test may take: what comes to its end does so without a timeout. In ms. */
+const FOREVER = 3_600_000
+const PATIENT = { stallTimeout: FOREVER, lockTimeout: FOREVER }
 
 t.test('a request that meets a stalled PATCH takes the upload over at once', async t => {
-  const server = await startApp(t)
+  const server = await startApp(t, PATIENT)
   const { app } = server
 
   const takeovers: Record<string, (url: string) => Promise<void>> = {
@@ -124,15 +123,9 @@ t.test('a request that meets a stalled PATCH takes the upload over at once', asy
   }
   for (const [method, takeOver] of Object.entries(takeovers)) {
     await t.test(method, async t => {
-      const fastest = await measureFastest(3, async () => {
-        const { url, client } = await startStalled(t, server, 60_000)
-        const start = performance.now()
-        await takeOver(url)
-        const duration = performance.now() - start
-        t.match(await client.receive('PATCH'), { status: 423, headers: { 'upload-offset': '60000', connection: 'close' } }, 'the stalled one is told')
-        return duration
-      })
-      t.ok(fastest < 500, `${Math.round(fastest)} ms`)
+      const { url, client } = await startStalled(t, server, 60_000)
+      await takeOver(url)
+      t.match(await client.receive('PATCH'), { status: 423, headers: { 'upload-offset': '60000', connection: 'close' } }, 'the stalled one is told')
     })
   }
 })
@@ -231,11 +224,9 @@ t.test('CO-33: a server that stops ends the running bodies, commits what arrived
 })
 
 t.test('a server stops although its clients stall and hold their connections', async t => {
-  const server = await startApp(t)
+  const server = await startApp(t, PATIENT)
   for (let count = 0; count < 5; count++) await startStalled(t, server, 1000)
-  const start = Date.now()
   await server.app.close()
-  t.ok(Date.now() - start < 20_000)
 })
 
 t.test('a server stops at once if a client had left while it waited for its turn', async t => {
@@ -251,16 +242,16 @@ t.test('a server stops at once if a client had left while it waited for its turn
   const slow = terminate(app, url)
   await begun.passed
   const client = openRaw(t, port)
-  await client.send(formatHead('PATCH', url, { ...TUS, ...BYTES, 'upload-offset': '0', 'content-length': '5' }))
-  await sleep(100)
+  await untilLockAsked(url, () => client.send(formatHead('PATCH', url, { ...TUS, ...BYTES, 'upload-offset': '0', 'content-length': '5' })))
   client.reset()
   await until('the server has seen that it left', async () => await countConnections(app) === 0)
   gate.open()
   t.equal((await slow).statusCode, 403)
   t.equal(await getOffset(app, url), '0')
-  const start = Date.now()
+  // No timer runs out meanwhile.
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
   await app.close()
-  t.ok(Date.now() - start < 4_000, `closed after ${Date.now() - start} ms`)
 })
 
 t.test('an upload that another one awaits while it is created is not lost', async t => {

@@ -4,6 +4,7 @@ import type { Storage } from '../../lib/index.js'
 import { startApp, type TestApp } from '../support/app.js'
 import { BYTES, TUS, createUpload, getOffset, getPath, makeBytes, patch, sleep } from '../support/http-tus.js'
 import { formatHead, openRaw, type RawClient } from '../support/raw-socket.js'
+import { DEADLINE } from '../support/waiting.js'
 
 const LENGTH = 100_000
 
@@ -17,7 +18,7 @@ async function begin (t: Test, { app, port }: TestApp, headers: Record<string, s
 
 /** Sends a byte every 50 ms until the server has closed the connection; how many it sent. */
 async function trickle (client: RawClient): Promise<number> {
-  const end = Date.now() + 20_000
+  const end = Date.now() + DEADLINE
   for (let sent = 0; ; sent++) {
     if (client.closed || Date.now() > end) return sent
     await client.send('x')
@@ -26,7 +27,7 @@ async function trickle (client: RawClient): Promise<number> {
 }
 
 t.test('a body that brings fewer bytes than it must ends with 408, and what arrived is kept', async t => {
-  const server = await startApp(t, { minRate: { bytes: 100, window: 600 } })
+  const server = await startApp(t, { minRate: { bytes: 100, window: 1500 } })
   const { url, client } = await begin(t, server)
   const [answer, sent] = await Promise.all([client.receive('PATCH'), trickle(client)])
   t.match(answer, { status: 408, headers: { connection: 'close' } })
@@ -38,7 +39,7 @@ t.test('a body that brings fewer bytes than it must ends with 408, and what arri
 })
 
 t.test('a body that began fast and then trickles ends, too: every window counts', async t => {
-  const server = await startApp(t, { minRate: { bytes: 100, window: 600 } })
+  const server = await startApp(t, { minRate: { bytes: 100, window: 1500 } })
   const { url, client } = await begin(t, server)
   await client.send(Buffer.alloc(50_000))
   const [answer] = await Promise.all([client.receive('PATCH'), trickle(client)])
@@ -49,14 +50,14 @@ t.test('a body that began fast and then trickles ends, too: every window counts'
 })
 
 t.test('a slow body that brings enough goes on for many windows', async t => {
-  const server = await startApp(t, { minRate: { bytes: 10, window: 600 } })
+  const server = await startApp(t, { minRate: { bytes: 10, window: 2000 } })
   const { client } = await begin(t, server)
   const answer = client.receive('PATCH')
-  for (let sent = 0; sent < 30; sent++) {
+  for (let sent = 0; sent < 70; sent++) {
     await client.send(Buffer.alloc(50))
     await sleep(100)
   }
-  await client.send(Buffer.alloc(LENGTH - 30 * 50))
+  await client.send(Buffer.alloc(LENGTH - 70 * 50))
   t.match(await answer, { status: 204, headers: { 'upload-offset': String(LENGTH) } })
 })
 
@@ -83,14 +84,14 @@ t.test('a storage that is slow is not the fault of the client', async t => {
         async next (wanted) {
           const batch = await addition.body.next(wanted)
           pauses.push(1)
-          await sleep(900)
+          await sleep(2100)
           return batch
         }
       }
     })
   }
   const content = makeBytes(6 * 1024 * 1024)
-  const server = await startApp(t, { storage, minRate: { bytes: 1000, window: 200 } })
+  const server = await startApp(t, { storage, minRate: { bytes: 1000, window: 1000 } })
   const url = await createUpload(server.app, { 'upload-length': String(content.length) })
   const client = openRaw(t, server.port)
   await client.send(formatHead('PATCH', url, { ...TUS, ...BYTES, 'upload-offset': '0', 'content-length': String(content.length) }))
@@ -108,7 +109,7 @@ t.test('nothing counts of a slow body with a checksum', async t => {
 })
 
 t.test('a slow body that came with the creation: the client is told where to go on', async t => {
-  const server = await startApp(t, { minRate: { bytes: 100, window: 400 } })
+  const server = await startApp(t, { minRate: { bytes: 100, window: 1500 } })
   const client = openRaw(t, server.port)
   await client.send(formatHead('POST', '/files', { ...TUS, ...BYTES, 'upload-length': '1000', 'content-length': '1000' }))
   const [answer] = await Promise.all([client.receive('POST'), trickle(client)])

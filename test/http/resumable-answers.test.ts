@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import t from 'tap'
 import { startRoutes } from '../support/app.js'
 import { append, ask, begin, open, retrieve } from '../support/ietf.js'
+import { until } from '../support/waiting.js'
 
 // What handlers of `app.tus.resumable` say, and what becomes of it.
 
@@ -68,7 +69,7 @@ t.test('a client that leaves in the middle of a long answer closes the stream th
   })
   const client = await open(t, port, 'POST', '/documents', { 'content-length': '5' }, 'hello')
   client.socket.once('data', () => client.reset())
-  for (let i = 0; closed.length === 0 && i < 1000; i++) await new Promise(resolve => setTimeout(resolve, 10))
+  await until('it is closed', () => closed.length > 0)
   t.same(closed, ['body'])
 })
 

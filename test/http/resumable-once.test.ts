@@ -5,6 +5,7 @@ import { createMemoryStorage } from '../../adapters/memory/index.js'
 import fastifyTus, { type Storage } from '../../lib/index.js'
 import { sleep, until } from '../support/http-tus.js'
 import { append, begin, open, PARTIAL, retrieve } from '../support/ietf.js'
+import { untilLockAsked } from '../support/observed.js'
 import { setUp } from '../support/s3/storages.js'
 
 // The handler of a route runs once, also where its client has gone, and where another process has the upload.
@@ -56,7 +57,7 @@ for (const [how, way] of Object.entries(WAYS)) {
     const gate: Gate = { calls: 0, answer: () => {} }
     const port = await start(t, createMemoryStorage(), gate, way)
     const path = await complete(t, port, gate, 'leave')
-    const again = append(t, port, path, 6, '', '?1')
+    const { result: again } = await untilLockAsked(path, () => append(t, port, path, 6, '', '?1'))
     await sleep(1500)
     gate.answer()
     t.match(await again, ANSWER)
@@ -71,8 +72,8 @@ for (const [how, way] of Object.entries(WAYS).slice(1)) {
     const gate: Gate = { calls: 0, answer: () => {} }
     const [a, b] = await Promise.all([1, 2].map(async () => start(t, (await machines.open()).storage, gate, way)))
     const path = await complete(t, a!, gate, 'leave')
-    const again = append(t, b!, path, 6, '', '?1')
-    const asked = retrieve(t, b!, path)
+    const { result: again } = await untilLockAsked(path, () => append(t, b!, path, 6, '', '?1'))
+    const { result: asked } = await untilLockAsked(path, () => retrieve(t, b!, path))
     await sleep(500)
     t.equal(gate.calls, 1)
     gate.answer()

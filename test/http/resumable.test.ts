@@ -8,6 +8,8 @@ import { createMemoryStorage } from '../../adapters/memory/index.js'
 import fastifyTus, { type Storage, type TusOptions } from '../../lib/index.js'
 import { listNames, makeDirectory } from '../support/app.js'
 import { append, ask, begin, getPath, open, PARTIAL, receiveAll, retrieve, V8 } from '../support/ietf.js'
+import { untilLockAsked, untilReceived } from '../support/observed.js'
+import { until } from '../support/waiting.js'
 
 interface Server {
   readonly app: FastifyInstance
@@ -107,8 +109,7 @@ t.test('a client that lost the answer gets it again, also if it left while the h
   const client = await open(t, port, 'PATCH', path, { ...PARTIAL, 'upload-offset': '5', 'upload-complete': '?1', 'content-length': '1' }, '!')
   await called
   client.reset()
-  const again = append(t, port, path, 6, '', '?1')
-  await new Promise(resolve => setTimeout(resolve, 50))
+  const { result: again } = await untilLockAsked(path, () => append(t, port, path, 6, '', '?1'))
   release()
   t.match(await again, { status: 200, body: '{"calls":1}', headers: { 'upload-complete': '?1' } })
   t.equal(calls, 1)
@@ -188,10 +189,9 @@ t.test('a plain request that breaks off leaves nothing', async t => {
   const { port, seen } = await start(t, createFsStorage({ directory }))
   for (const [framing, begun] of [[{ 'content-length': '11' }, 'hello'], [{ 'transfer-encoding': 'chunked' }, '5\r\nhello\r\n']] as const) {
     const client = await open(t, port, 'POST', TARGET, framing, begun)
-    while ((await listNames(directory)).length === 0) await new Promise(resolve => setTimeout(resolve, 5))
+    await until('it is created', async () => (await listNames(directory)).length > 0)
     client.reset()
-    for (let i = 0; (await listNames(directory)).length > 0 && i < 400; i++) await new Promise(resolve => setTimeout(resolve, 5))
-    t.same(await listNames(directory), [])
+    await until('it is gone', async () => (await listNames(directory)).length === 0)
   }
   t.same(seen, [])
 })
@@ -286,7 +286,7 @@ t.test('104 with the progress, and an older connection that is dropped, as on th
   const { port, seen } = await start(t, createFsStorage({ directory: await makeDirectory(t) }))
   const old = await open(t, port, 'POST', TARGET, { ...V8, ...JSON_TYPE, 'upload-complete': '?1', 'content-length': '11' }, 'hello')
   const path = getPath((await old.receiveAny())!)
-  await new Promise(resolve => setTimeout(resolve, 50))
+  await untilReceived(path, 5)
   t.match(await retrieve(t, port, path), { headers: { 'upload-offset': '5', 'upload-complete': '?0', 'upload-length': '11' } })
   t.match(await receiveAll(old), { status: 201, headers: { 'upload-complete': '?0', connection: 'close' } })
   t.match(await append(t, port, path, 5, ' world', '?1'), { status: 202 })

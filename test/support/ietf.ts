@@ -1,5 +1,6 @@
 import type { Test } from 'tap'
 import { formatHead, openRaw, type RawClient, type RawResponse } from './raw-socket.js'
+import { DEADLINE } from './waiting.js'
 
 export type Headers = Readonly<Record<string, string>>
 
@@ -13,7 +14,7 @@ export const V8 = { 'upload-draft-interop-version': '8' }
 export const PARTIAL = { 'content-type': 'application/partial-upload' }
 
 /** The next final response, with everything before it as the bytes of the connection have it. */
-export async function receiveAll (client: RawClient, method = 'POST', deadline = 20_000): Promise<IetfAnswer | null> {
+export async function receiveAll (client: RawClient, method = 'POST', deadline = DEADLINE): Promise<IetfAnswer | null> {
   const interim: Array<Omit<RawResponse, 'interim'>> = []
   for (;;) {
     const response = await client.receiveAny(method, deadline)

@@ -1,10 +1,10 @@
 import { tracingChannel } from 'node:diagnostics_channel'
-import type { AppendMessage, LockMessage, RequestMessage } from '../../lib/index.js'
+import type { AppendMessage, LockMessage } from '../../lib/index.js'
 import { until } from './waiting.js'
 
 // What the servers of this process are doing, as their diagnostics channels tell it.
 
-/** Resolves when requests have brought an upload so far, in bytes: they are stored, or will be whatever becomes of the client. */
+/** Resolves when a request that is on its way has brought an upload so far, in bytes: they are stored, or will be whatever becomes of its client. */
 export async function untilReceived (path: string, offset: number): Promise<void> {
   const id = getId(path)
   await until(`${offset} bytes of ${path} have arrived`, () => {
@@ -21,11 +21,6 @@ export async function untilLockAsked<Result> (path: string, act: () => Promise<R
   return { result }
 }
 
-/** How many requests have begun, whose method or path the server knows. */
-export function countRequests (): number {
-  return requests
-}
-
 function countLocks (path: string): number {
   return locks.get(getId(path)) ?? 0
 }
@@ -36,14 +31,11 @@ function getId (path: string): string {
 
 const appends = new Map<string, AppendMessage>()
 const locks = new Map<string, number>()
-let requests = 0
 
-tracingChannel<unknown, AppendMessage>('fastify-tus:append').start.subscribe(message => {
-  const append = message as AppendMessage
-  appends.set(append.upload.id, append)
-})
-tracingChannel<unknown, LockMessage>('fastify-tus:lock').start.subscribe(message => {
+const append = tracingChannel<string, AppendMessage>('fastify-tus:append')
+append.start.subscribe(message => { appends.set((message as AppendMessage).upload.id, message as AppendMessage) })
+append.asyncEnd.subscribe(message => { appends.delete((message as AppendMessage).upload.id) })
+tracingChannel<string, LockMessage>('fastify-tus:lock').start.subscribe(message => {
   const { id } = message as LockMessage
   locks.set(id, (locks.get(id) ?? 0) + 1)
 })
-tracingChannel<unknown, RequestMessage>('fastify-tus:request').start.subscribe(() => { requests++ })

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import type { Test } from 'tap'
+import { DEADLINE } from './waiting.js'
 
 export interface RawResponse {
   readonly status: number
@@ -51,7 +52,7 @@ export class RawClient {
   }
 
   /** The next final response; `null` if the connection ends before it is there. Nothing is read before the first call. */
-  async receive (method = 'GET', deadline = 20_000): Promise<RawResponse | null> {
+  async receive (method = 'GET', deadline = DEADLINE): Promise<RawResponse | null> {
     const interim: number[] = []
     for (;;) {
       const response = await this.receiveAny(method, deadline)
@@ -61,7 +62,7 @@ export class RawClient {
   }
 
   /** The next response, which may be an interim one. */
-  async receiveAny (method = 'GET', deadline = 20_000): Promise<Omit<RawResponse, 'interim'> | null> {
+  async receiveAny (method = 'GET', deadline = DEADLINE): Promise<Omit<RawResponse, 'interim'> | null> {
     if (this.socket.listenerCount('data') === 0) this.socket.on('data', chunk => this.#note(() => this.#received.push(chunk)))
     const end = Date.now() + deadline
     for (;;) {
@@ -76,7 +77,7 @@ export class RawClient {
   }
 
   /** Resolves when the server has closed its side. */
-  async waitForEnd (deadline = 15_000): Promise<void> {
+  async waitForEnd (deadline = DEADLINE): Promise<void> {
     const end = Date.now() + deadline
     if (this.socket.listenerCount('data') === 0) this.socket.resume()
     while (!this.closed) await this.#change(end - Date.now())

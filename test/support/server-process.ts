@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { existsSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { makeDirectory } from './app.js'
+import { DEADLINE, until } from './waiting.js'
 
 /** The built command, as a user runs it. */
 export const CLI = fileURLToPath(new URL('../../dist/lib/cli/main.js', import.meta.url))
@@ -93,7 +93,7 @@ export class ServerProcess {
    * Sends a signal and resolves when the process is gone. One that is still there after `deadline` ms is killed, which shows as
    * the signal `SIGKILL`.
    */
-  async kill (signal: NodeJS.Signals, deadline = 10_000): Promise<Exit> {
+  async kill (signal: NodeJS.Signals, deadline = DEADLINE): Promise<Exit> {
     const child = this.#child
     if (child === null) return { code: null, signal: null, took: 0 }
     const start = performance.now()
@@ -122,13 +122,9 @@ export class ServerProcess {
   }
 
   /** Resolves when so many bytes of an upload have reached its file. */
-  async waitForBytes (path: string, count: number, deadline = START): Promise<void> {
+  async waitForBytes (path: string, count: number, deadline = DEADLINE): Promise<void> {
     const file = join(this.directory, path.split('/').at(-1)!)
-    const end = performance.now() + deadline
-    while (statSync(file).size < count) {
-      if (performance.now() > end) throw new Error(`${statSync(file).size} of ${count} bytes of ${path} arrived`)
-      await sleep(10)
-    }
+    await until(`${count} bytes of ${path} have arrived`, () => statSync(file).size >= count, deadline)
   }
 
   /** Sends a signal that does not end it. */
@@ -167,7 +163,7 @@ export interface Run {
 }
 
 /** Runs the built command to its end; one that does not end within `timeout` ms is killed. */
-export async function runCli (args: readonly string[], env: NodeJS.ProcessEnv = {}, timeout = 20_000): Promise<Run> {
+export async function runCli (args: readonly string[], env: NodeJS.ProcessEnv = {}, timeout = DEADLINE): Promise<Run> {
   const child = spawnCli(args, env)
   const timer = setTimeout(() => child.kill('SIGKILL'), timeout)
   let stdout = ''
@@ -201,7 +197,7 @@ export function spawnNode (args: readonly string[], { env = {}, cwd }: { env?: N
 }
 
 /** The first line of standard output that matches. @throws with what `getLog` gives, if there is none within `deadline` ms */
-export async function waitForLine (child: ChildProcess, pattern: RegExp, getLog = () => '', deadline = START): Promise<string> {
+export async function waitForLine (child: ChildProcess, pattern: RegExp, getLog = () => '', deadline = DEADLINE): Promise<string> {
   return new Promise((resolve, reject) => {
     let output = ''
     const timer = setTimeout(() => reject(new Error(`No line like ${pattern} within ${deadline} ms\n${output}${getLog()}`)), deadline)
@@ -242,5 +238,3 @@ function isFree (port: number): Promise<boolean> {
 }
 
 const READY = /^fastify-tus listening on /
-/** How long a start may take on a busy machine, in ms. */
-const START = 20_000
