@@ -45,6 +45,7 @@ export const TUS_ERR_CLAIMS_UNSUPPORTED = define('TUS_ERR_CLAIMS_UNSUPPORTED', 5
 // What a request did wrong
 export const TUS_ERR_VERSION_UNSUPPORTED = define<{ supported: string }>('TUS_ERR_VERSION_UNSUPPORTED', 412, f => `Tus-Resumable must be present and one of: ${f.supported}`)
 export const TUS_ERR_METHOD_NOT_ALLOWED = define<{ allow: string }>('TUS_ERR_METHOD_NOT_ALLOWED', 405, f => `The method must be one of: ${f.allow}`)
+export const TUS_ERR_METHOD_OVERRIDE = define<{ method: string }>('TUS_ERR_METHOD_OVERRIDE', 400, f => `X-HTTP-Method-Override must not be on a ${f.method} request: send it with POST`)
 export const TUS_ERR_HEADER_INVALID = define<{ header: string, expected: string }>('TUS_ERR_HEADER_INVALID', 400, f => `${f.header} must be ${f.expected}`)
 export const TUS_ERR_HEADER_MISSING = define<{ header: string }>('TUS_ERR_HEADER_MISSING', 400, f => `${f.header} is required`)
 export const TUS_ERR_METADATA_INVALID = define<{ reason: string }>('TUS_ERR_METADATA_INVALID', 400, f => `Upload-Metadata is malformed: ${f.reason}`)

@@ -44,6 +44,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   scope: FUNCTION,
   location: FUNCTION,
   relativeLocation: BOOLEAN,
+  methodOverride: BOOLEAN,
   cors: ['false or an object of options for @fastify/cors', value => value === false || isObject(value)],
   metrics: ['{ register, tusd }: a Registry of prom-client, and true or false', isMetrics],
   openapi: ['false, or an object of tags, a list of strings, and security, a list of objects', value => value === false || isOpenApi(value)],

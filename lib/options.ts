@@ -82,6 +82,11 @@ export interface TusOptions {
   location?: (request: FastifyRequest, id: string) => string
   /** Whether the URL of an upload is a path without scheme and host. Default `false`. */
   relativeLocation?: boolean
+  /**
+   * Whether `X-HTTP-Method-Override` counts on POST, PUT, PATCH and DELETE, for clients that can't send every method. On GET, HEAD and OPTIONS it is refused
+   * with 400 then. `false`: the header is ignored on every method. Default `true`.
+   */
+  methodOverride?: boolean
   /** Options of `@fastify/cors` for the tus routes; the tus headers are allowed and exposed. Default `false`: none. */
   cors?: false | FastifyCorsOptions
   /** Keeps metrics in a register of `prom-client`, which must be installed then. Default: none. */
@@ -124,6 +129,7 @@ export interface ResolvedOptions {
   readonly scope: ScopeFunction | null
   readonly location: TusOptions['location'] | null
   readonly relativeLocation: boolean
+  readonly methodOverride: boolean
   readonly cors: false | FastifyCorsOptions
   readonly metrics: MetricsOptions | null
   readonly openapi: false | OpenApiOptions
@@ -164,6 +170,7 @@ export function resolveOptions (options: TusOptions): ResolvedOptions {
     scope: options.scope ?? null,
     location: options.location ?? null,
     relativeLocation: options.relativeLocation ?? false,
+    methodOverride: options.methodOverride ?? true,
     cors: options.cors ?? false,
     metrics: options.metrics ?? null,
     openapi: options.openapi ?? {},

@@ -154,7 +154,7 @@ const SHARED = [
   'onRequest', 'preValidation', 'preHandler', 'preSerialization', 'onResponse', 'onError', 'onTimeout', 'config', 'constraints', 'errorHandler', 'attachValidation',
   'validatorCompiler', 'serializerCompiler', 'schemaErrorFormatter', 'childLoggerFactory', 'logLevel', 'logSerializers'
 ] as const
-/** POST is for tus clients that can't send another method. */
-const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE', 'OPTIONS']
+/** POST and PUT are for tus clients that can't send another method. */
+const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 const BODYLESS = new Set(['GET', 'HEAD', 'TRACE'])
 const RAW = 'application/x-fastify-tus-raw'

@@ -15,6 +15,7 @@ import { asAnswerable } from './operations/failure.js'
 import { checkAccess, find } from './operations/find.js'
 import { createDescription, type Resource } from './openapi/document.js'
 import { noteProblem, replaceBody } from './problem.js'
+import { checkOverride, omitOverride } from './protocols/method-override.js'
 import type { Answer, Message, Offer, Protocol } from './protocols/protocol.js'
 import { recognize, selectProtocol } from './protocols/select.js'
 import { holdBody } from './untouched-body.js'
@@ -44,7 +45,7 @@ export function registerRoutes (scope: FastifyInstance, context: Context): void 
   scope.removeAllContentTypeParsers()
   scope.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
   scope.addHook('onSend', (request, reply, payload, done) => {
-    const headers = selectProtocol(request, context.options.protocols)?.headers
+    const headers = selectProtocol(getHead(context, request), context.options.protocols)?.headers
     for (const name in headers) if (!reply.hasHeader(name)) reply.header(name, headers[name])
     releaseConnection(request, reply)
     done(null, replaceBody(reply, payload))
@@ -89,6 +90,7 @@ async function answerRequest (site: Site, verbs: Verbs, facts: RequestMessage): 
   // As if there were no upload, until its client may know of it.
   let protocol = selected ?? recognize(message, null, site.context.options.protocols)
   try {
+    checkOverride(message)
     // What describes the server is about no upload.
     const context = request.method === 'OPTIONS' ? site.context : await site.enter(request)
     if (selected === null) protocol = await recognizeByUpload(context, site.getId(request), request, message)
@@ -150,15 +152,18 @@ function refuse ({ options }: Context, reply: FastifyReply, protocol: Protocol, 
   throw error instanceof TusError && status !== error.statusCode ? error.as(status) : error
 }
 
-function createMessage ({ getIdOf }: Site, request: FastifyRequest): Message {
+function createMessage ({ context, getIdOf }: Site, request: FastifyRequest): Message {
   return {
-    method: request.method,
-    headers: request.headers,
+    ...getHead(context, request),
     // `inject()` makes requests without any.
     getTrailers: () => request.raw.trailers ?? {},
     getIdOf: url => getIdOf(request, url),
     getContent: () => getContent(request.raw)
   }
+}
+
+function getHead ({ options }: Context, { method, headers }: FastifyRequest): Pick<Message, 'method' | 'headers'> {
+  return { method, headers: options.methodOverride ? headers : omitOverride(headers) }
 }
 
 function getOffer ({ options }: Context): Offer {

@@ -1,10 +1,11 @@
 import type { TusError } from '../errors.js'
 
 /** The headers that HTTP itself has for what went wrong. */
-export function encodeFacts ({ statusCode, facts: { allow, length, retryAfter } }: TusError): Record<string, string> {
+export function encodeFacts ({ code, statusCode, facts: { allow, length, retryAfter } }: TusError): Record<string, string> {
   return {
     ...typeof allow === 'string' && { allow },
     ...typeof retryAfter === 'number' && { 'retry-after': String(retryAfter) },
+    ...code === 'TUS_ERR_METHOD_OVERRIDE' && { 'cache-control': 'no-store' },
     ...statusCode === 416 && { 'content-range': `bytes */${length}` }
   }
 }

@@ -7,6 +7,7 @@ import type { Extension } from '../extensions.js'
 import { isFull, type Upload } from '../upload.js'
 import type { Verification } from '../verified-body.js'
 import { encodeFacts } from './http-facts.js'
+import { getOverride } from './method-override.js'
 import type { Message, Offer, Protocol } from './protocol.js'
 import { formatMetadata, parseChecksum, parseConcat, parseInteger, parseMetadata } from './tus-headers.js'
 
@@ -22,9 +23,8 @@ export const tus: Protocol = {
   headers: RESUMABLE,
 
   /** "If this header is present its value MUST be interpreted as the request's method" (CO-15, CO-16). */
-  getMethod ({ method, headers }) {
-    const override = headers['x-http-method-override']
-    return typeof override === 'string' ? override.toUpperCase() : method
+  getMethod (message) {
+    return getOverride(message) ?? message.method
   },
 
   /** The server "MUST NOT process the request" of another version (CO-8, CO-10); OPTIONS is free (CO-36), a download is plain HTTP. */

@@ -70,6 +70,14 @@ t.test('the method that counts is the one that a header names', async t => {
   t.match(heard.find(({ name }) => name === 'request')!.message, { method: 'HEAD', request: { method: 'POST' } })
 })
 
+t.test('where such a header is refused, the method is the one that the request has', async t => {
+  const { app } = await makeApp(t)
+  const heard = listen(t)
+  await app.inject({ method: 'HEAD', url: '/files/x', headers: { ...TUS, 'x-http-method-override': 'DELETE' } })
+  const failed = heard.find(({ name, phase }) => name === 'request' && phase === 'error')
+  t.match(failed!.message, { method: 'HEAD', error: { code: 'TUS_ERR_METHOD_OVERRIDE' } })
+})
+
 t.test('what fails', async t => {
   const { app } = await makeApp(t)
   app.tus.addHook('preCreate', () => { throw Object.assign(new Error('no'), { statusCode: 422 }) })

@@ -73,7 +73,8 @@ function makeCases ({ begun, deferred, complete }: Record<'begun' | 'deferred' |
     add(`Tus-Resumable '${version}'`, 'POST', '/files', { 'upload-length': '5', 'tus-resumable': version }, { status: 412 })
   }
   for (const override of WRONG_METHODS) {
-    for (const method of ['PATCH', 'GET', 'DELETE', 'POST'] as const) add(`override '${override.slice(0, 20)}'`, method, begun, { ...append, 'x-http-method-override': override }, { status: 405 })
+    for (const method of ['PATCH', 'DELETE', 'POST'] as const) add(`override '${override.slice(0, 20)}'`, method, begun, { ...append, 'x-http-method-override': override }, { status: 405 })
+    for (const method of ['GET', 'HEAD', 'OPTIONS'] as const) add(`override '${override.slice(0, 20)}'`, method, begun, { ...append, 'x-http-method-override': override }, { status: 400 })
     add(`override '${override.slice(0, 20)}'`, 'POST', '/files', { ...TUS, 'upload-length': '5', 'x-http-method-override': override }, { status: 405 })
   }
   for (const value of NO_INTEGERS) {
