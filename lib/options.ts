@@ -19,7 +19,7 @@ import type { Metadata } from './upload.js'
 /** Options of Fastify that the plugin puts on each of its routes. */
 export type RouteOptions = Pick<RouteShorthandOptions,
   'onRequest' | 'preParsing' | 'preValidation' | 'preHandler' | 'preSerialization' | 'onSend' | 'onResponse' |
-  'onError' | 'onTimeout' | 'config' | 'constraints' | 'logLevel' | 'errorHandler'>
+  'onError' | 'onTimeout' | 'onRequestAbort' | 'config' | 'constraints' | 'logLevel' | 'errorHandler' | 'handlerTimeout'>
 
 export interface TusOptions {
   /** Where the routes are, below the prefix of the registering scope. Default `/files`. */

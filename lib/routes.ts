@@ -74,7 +74,7 @@ function createSite (context: Context): Site {
   }
 }
 
-export async function handle (site: Site, verbs: Verbs, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+export function handle (site: Site, verbs: Verbs, request: FastifyRequest, reply: FastifyReply): Promise<unknown> | FastifyReply {
   // A hook has answered, and its response is still on its way through the `onSend` hooks.
   if (isAnswered(reply)) return reply
   holdBody(request, reply)
