@@ -1,8 +1,11 @@
-// Uploads a file with go-tus: `client URL FILE`.
+// Uploads a file with go-tus: `client URL FILE`. With TOKEN it sends one; from TOKEN_URL it gets another.
 package main
 
 import (
+	"errors"
+	"io"
 	"log"
+	"net/http"
 	"os"
 
 	tus "github.com/eventials/go-tus"
@@ -37,13 +40,58 @@ func upload(address, path string) error {
 		return err
 	}
 
-	uploader, err := client.CreateUpload(upload)
-	for attempt := 0; err == nil; attempt++ {
-		failure := uploader.Upload()
-		if failure == nil || attempt == 4 {
-			return failure
+	authorize(client, os.Getenv("TOKEN"))
+	create := true
+	for attempt := 0; ; attempt++ {
+		err = send(client, upload, create)
+		if err == nil || attempt == 4 {
+			return err
 		}
-		uploader, err = client.ResumeUpload(upload)
+		if isUnauthorized(err) {
+			if err = refreshToken(client, err); err != nil {
+				return err
+			}
+		}
+		_, known := store.Get(upload.Fingerprint)
+		create = !known
 	}
+}
+
+func send(client *tus.Client, upload *tus.Upload, create bool) error {
+	begin := client.ResumeUpload
+	if create {
+		begin = client.CreateUpload
+	}
+	uploader, err := begin(upload)
+	if err != nil {
+		return err
+	}
+	return uploader.Upload()
+}
+
+func authorize(client *tus.Client, token string) {
+	if token != "" {
+		client.Header.Set("Authorization", "Bearer "+token)
+	}
+}
+
+func isUnauthorized(err error) bool {
+	var refusal tus.ClientError
+	return errors.As(err, &refusal) && refusal.Code == http.StatusUnauthorized
+}
+
+// Gets another token, or gives back why it was needed.
+func refreshToken(client *tus.Client, cause error) error {
+	source := os.Getenv("TOKEN_URL")
+	if source == "" {
+		return cause
+	}
+	response, err := http.Get(source)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	fresh, err := io.ReadAll(response.Body)
+	authorize(client, string(fresh))
 	return err
 }

@@ -1,4 +1,4 @@
-// Uploads a file with tusgo: `client URL FILE`.
+// Uploads a file with tusgo: `client URL FILE`. With TOKEN it sends one; from TOKEN_URL it gets another.
 package main
 
 import (
@@ -33,19 +33,66 @@ func upload(address, path string) error {
 	}
 
 	client := tusgo.NewClient(http.DefaultClient, base)
+	client.GetRequest = prepareRequest
 	if _, err = client.UpdateCapabilities(); err != nil {
 		return err
 	}
 	upload := tusgo.Upload{}
-	if _, err = client.CreateUpload(&upload, stat.Size(), false, map[string]string{"filename": "file.bin"}); err != nil {
+	create := func() (*http.Response, error) {
+		return client.CreateUpload(&upload, stat.Size(), false, map[string]string{"filename": "file.bin"})
+	}
+	if err = withToken(create); err != nil {
 		return err
 	}
 	stream := tusgo.NewUploadStream(client, &upload)
 	for attempt := 0; attempt < 5; attempt++ {
-		if err = goOn(stream, file); err == nil {
-			return nil
+		err = withToken(func() (*http.Response, error) {
+			err := goOn(stream, file)
+			return stream.LastResponse, err
+		})
+		if err == nil || isUnauthorized(stream.LastResponse) {
+			return err
 		}
 	}
+	return err
+}
+
+// Does it again with another token, if there is one, after a 401.
+func withToken(do func() (*http.Response, error)) error {
+	response, err := do()
+	if err == nil || !isUnauthorized(response) || os.Getenv("TOKEN_URL") == "" {
+		return err
+	}
+	if err = refreshToken(); err != nil {
+		return err
+	}
+	_, err = do()
+	return err
+}
+
+func isUnauthorized(response *http.Response) bool {
+	return response != nil && response.StatusCode == http.StatusUnauthorized
+}
+
+var token = os.Getenv("TOKEN")
+
+// Is called for every request.
+func prepareRequest(method, url string, body io.Reader, _ *tusgo.Client, _ *http.Client) (*http.Request, error) {
+	request, err := http.NewRequest(method, url, body)
+	if err == nil && token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	return request, err
+}
+
+func refreshToken() error {
+	response, err := http.Get(os.Getenv("TOKEN_URL"))
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	fresh, err := io.ReadAll(response.Body)
+	token = string(fresh)
 	return err
 }
 

@@ -6,8 +6,9 @@ export async function startProxy (target, cutAt) {
   const sockets = new Set()
   const proxy = { port: 0, cuts: 0, close }
   let sent = 0
-  const server = createServer(client => {
-    const upstream = connect(target, '127.0.0.1')
+  // A server that refuses a body ends its side first: its response must reach a client that is still sending.
+  const server = createServer({ allowHalfOpen: true }, client => {
+    const upstream = connect({ port: target, host: '127.0.0.1', allowHalfOpen: true })
     for (const [socket, other] of [[client, upstream], [upstream, client]]) {
       sockets.add(socket)
       socket.on('error', () => {})
@@ -17,6 +18,7 @@ export async function startProxy (target, cutAt) {
       })
     }
     upstream.pipe(client)
+    client.on('end', () => upstream.end())
     client.on('data', chunk => {
       sent += chunk.length
       if (sent >= cutAt && proxy.cuts === 0) return cut()

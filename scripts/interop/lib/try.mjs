@@ -10,7 +10,8 @@ import { fileURLToPath } from 'node:url'
 import { startProxy } from './proxy.mjs'
 
 const MIB = 1024 ** 2
-const SERVER = fileURLToPath(new URL('../../../dist/lib/cli/main.js', import.meta.url))
+/** The built command. */
+export const SERVER = fileURLToPath(new URL('../../../dist/lib/cli/main.js', import.meta.url))
 
 /**
  * Uploads 20 MiB with a client, whole and with a cut behind 10 MiB. Resolves to what came of each: `same bytes`, or what went wrong.
@@ -53,8 +54,9 @@ async function startServer (directory) {
   return { child, exited, port: Number(new URL(/http\S+/.exec(line)[0]).port) }
 }
 
-async function runToEnd (command, args) {
-  const child = start([...command, ...args])
+/** Runs a program; resolves to the code or signal that it ended with, and the end of what it wrote to standard error. */
+export async function runToEnd (command, args, variables = {}) {
+  const child = start([...command, ...args], variables)
   const timer = setTimeout(() => child.kill('SIGKILL'), 120_000)
   let errors = ''
   child.stderr.on('data', text => { errors = (errors + text).slice(-4000) })
@@ -64,9 +66,9 @@ async function runToEnd (command, args) {
   return { code: code ?? signal, errors }
 }
 
-function start ([program, ...args]) {
+function start ([program, ...args], variables = {}) {
   const { NODE_OPTIONS, ...env } = process.env
-  return spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  return spawn(program, args, { env: { ...env, ...variables }, stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
 async function hash (path) {

@@ -1,4 +1,5 @@
 import { createReadStream, statSync } from 'node:fs'
+import { getTokenOptions } from './token.mjs'
 
 /** Uploads a file with a version of tus-js-client, as its documentation does. */
 export function upload ({ Upload }) {
@@ -10,6 +11,7 @@ export function upload ({ Upload }) {
       chunkSize: 4 * 1024 * 1024,
       retryDelays: [0, 200, 1000],
       metadata: { filename: 'file.bin' },
+      ...getTokenOptions(),
       onError: reject,
       onSuccess: resolve
     })

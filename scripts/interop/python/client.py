@@ -1,22 +1,36 @@
-"""Uploads a file with tus-py-client: `client.py URL FILE`."""
+"""Uploads a file with tus-py-client: `client.py URL FILE`. With TOKEN it sends one; from TOKEN_URL it gets another."""
+import os
 import sys
 
-from requests.exceptions import RequestException
+import requests
 from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError
 
+url, path = sys.argv[1:]
+client = TusClient(url)
 
-def upload(url: str, path: str) -> None:
-    client = TusClient(url)
+
+def authorize(token: str | None) -> None:
+    if token:
+        client.set_headers({"Authorization": f"Bearer {token}"})
+
+
+def upload() -> None:
+    authorize(os.environ.get("TOKEN"))
     uploader = client.uploader(path, chunk_size=4 * 1024 * 1024, metadata={"filename": "file.bin"})
     for attempt in range(5):
         try:
+            # With a URL, it asks the server where to go on.
+            if attempt > 0 and uploader.url:
+                uploader = client.uploader(path, chunk_size=4 * 1024 * 1024, url=uploader.url)
             return uploader.upload()
-        except (TusCommunicationError, RequestException):
+        except (TusCommunicationError, requests.exceptions.RequestException) as error:
             if attempt == 4:
                 raise
-            # It asks the server where to go on.
-            uploader = client.uploader(path, chunk_size=4 * 1024 * 1024, url=uploader.url)
+            if getattr(error, "status_code", None) == 401:
+                if "TOKEN_URL" not in os.environ:
+                    raise
+                authorize(requests.get(os.environ["TOKEN_URL"]).text)
 
 
-upload(sys.argv[1], sys.argv[2])
+upload()

@@ -6,12 +6,27 @@ import io.tus.java.client.TusUpload;
 import io.tus.java.client.TusUploader;
 import java.io.File;
 import java.io.IOException;
+import java.io.InputStream;
+import java.net.HttpURLConnection;
 import java.net.URL;
+import java.nio.charset.StandardCharsets;
 
-/** Uploads a file with tus-java-client: {@code Client URL FILE}. */
+/**
+ * Uploads a file with tus-java-client: {@code Client URL FILE}. With TOKEN it sends one; from TOKEN_URL it gets another.
+ */
 public class Client {
+    private static String token = System.getenv("TOKEN");
+
     public static void main(String[] args) throws Exception {
-        TusClient client = new TusClient();
+        TusClient client = new TusClient() {
+            @Override
+            public void prepareConnection(HttpURLConnection connection) {
+                super.prepareConnection(connection);
+                if (token != null) {
+                    connection.addRequestProperty("Authorization", "Bearer " + token);
+                }
+            }
+        };
         client.setUploadCreationURL(new URL(args[0]));
         client.enableResuming(new TusURLMemoryStore());
         TusUpload upload = new TusUpload(new File(args[1]));
@@ -28,8 +43,23 @@ public class Client {
             }
         };
         executor.setDelays(new int[] {0, 200, 1000});
-        if (!executor.makeAttempts()) {
+        if (!makeAttempts(executor)) {
             System.exit(1);
+        }
+    }
+
+    /** The executor does not try again after a 401: with another token, another call does. */
+    private static boolean makeAttempts(TusExecutor executor) throws Exception {
+        try {
+            return executor.makeAttempts();
+        } catch (ProtocolException error) {
+            if (System.getenv("TOKEN_URL") == null || error.getCausingConnection().getResponseCode() != 401) {
+                throw error;
+            }
+            try (InputStream fresh = new URL(System.getenv("TOKEN_URL")).openStream()) {
+                token = new String(fresh.readAllBytes(), StandardCharsets.UTF_8);
+            }
+            return executor.makeAttempts();
         }
     }
 }
