@@ -133,10 +133,10 @@ t.test('text: what the layout of the code names is there', async t => {
   for (const name of operations!.split(', ')) t.ok(existsSync(`lib/operations/${name}.ts`), name)
 })
 
-t.test('nginx: is in the configuration that tests run', async t => {
+t.test('nginx: is in a configuration that tests run', async t => {
   const clean = (text: string) => text.replace(/^\s*#.*$/gm, '').split('\n').map(line => line.trim()).filter(line => line !== '').join('\n')
-  const configuration = clean(await readFile('example/nginx.conf', 'utf8'))
-  for (const { code, place } of of('nginx')) t.ok(configuration.includes(clean(code)), place)
+  const configurations = await Promise.all(['nginx', 'nginx-auth'].map(async name => clean(await readFile(`example/${name}.conf`, 'utf8'))))
+  for (const { code, place } of of('nginx')) t.ok(configurations.some(configuration => configuration.includes(clean(code))), place)
 })
 
 function isUntried (page: string, code: string): boolean {
