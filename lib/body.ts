@@ -117,6 +117,7 @@ export class RequestBody implements UploadBody {
     source.on('end', this.#onEnd)
     source.on('error', this.#onGone)
     source.on('close', this.#onGone)
+    source.on('pause', this.#onPause)
     // Somebody who listened before us may have paused it.
     if (source.readableFlowing === false) source.resume()
     this.#isShared = isHeard(source, 1)
@@ -158,6 +159,12 @@ export class RequestBody implements UploadBody {
     this.interrupt('client-gone')
   }
 
+  /** Another reader has paused the stream: a pipe until it has room, or one that wants no more and would hold it for good. */
+  readonly #onPause = (): void => {
+    if (this.#paused || this.#state !== 'open') return
+    setTimeout(() => { if (!this.#paused && this.#state === 'open') this.#source.resume() }, FOREIGN_PAUSE).unref()
+  }
+
   readonly #onStall = (): void => {
     // While the storage is slow, it is not the client that stalls.
     if (this.#paused) this.#stall?.refresh()
@@ -180,6 +187,7 @@ export class RequestBody implements UploadBody {
       source.off('data', this.#onData)
       source.off('end', this.#onEnd)
       source.off('close', this.#onGone)
+      source.off('pause', this.#onPause)
       source.off('error', this.#onGone)
       source.on('error', ignore)
       source.pause()
@@ -239,6 +247,8 @@ function isHeard (source: Readable, own: number): boolean {
 // A connection that breaks after its body was given up is nobody's error any more.
 function ignore (): void {}
 
+/** How long another reader may pause a stream, in ms. */
+const FOREIGN_PAUSE = 100
 const DEFAULT_BATCH = 1024 * 1024
 /** A chunk of one byte costs a hundred in memory: their number is bounded too. */
 const MOST_CHUNKS = 1024
