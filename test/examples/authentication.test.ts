@@ -1,5 +1,6 @@
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { createHmac } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { connect as connectHttp2, constants } from 'node:http2'
 import type { AddressInfo } from 'node:net'
@@ -302,6 +303,132 @@ t.test('example/token-expiry.mjs', async t => {
       t.equal(next.statusCode, 204)
     })
   }
+})
+
+t.test('docs/authentication.md: what it says beside its examples', async t => {
+  const [{ default: tus }, { default: jwt }] = [await import('../../lib/index.js'), await import('@fastify/jwt')]
+  const verify = async (request: FastifyRequest) => { await request.jwtVerify() }
+  const getUser = (request: FastifyRequest) => (request.user as { sub: string }).sub
+  const register = (app: FastifyInstance, options: object) => app.register(tus, options)
+
+  for (const [place, prepare] of Object.entries<(app: FastifyInstance, options: object) => unknown>({
+    'the application': async (app, options) => {
+      app.addHook('onRequest', verify)
+      await register(app, options)
+    },
+    'a scope': (app, options) => app.register(async scope => {
+      scope.addHook('onRequest', verify)
+      await register(scope, options)
+    }),
+    'a scope, after the plugin': (app, options) => app.register(async scope => {
+      await register(scope, options)
+      scope.addHook('onRequest', verify)
+    }),
+    'the callback of a hook that answers as the page of @fastify/jwt has it': async (app, options) => {
+      app.addHook('onRequest', async (request, reply) => {
+        try {
+          await request.jwtVerify()
+        } catch (error) {
+          reply.send(error)
+        }
+      })
+      await register(app, options)
+    }
+  })) {
+    await t.test(`a hook in ${place} protects every method`, async t => {
+      const server = await start(t, async (app, storage) => {
+        await app.register(jwt, { secret: SECRET })
+        await prepare(app, { ...storage, scope: getUser })
+      })
+      const url = (await create(server.url, sign('ann'))).headers.get('location')!
+      await append(url, sign('ann'), 0, 'hello ')
+      await assertRefused(t, server, url, {}, 401)
+      await assertRefused(t, server, url, sign('bob'), 404, FREE)
+      t.equal((await append(url, sign('ann'), 6, 'world')).status, 204)
+    })
+  }
+
+  await t.test('a route of app.tus.resumable(): its hook protects the uploads that it creates, scope keeps users apart, and so a kept answer goes to its user alone', async t => {
+    const server = await start(t, async (app, storage) => {
+      await app.register(jwt, { secret: SECRET })
+      await app.register(tus, { ...storage, scope: getUser })
+      app.post('/files/documents', { onRequest: verify }, app.tus.resumable(async (request, reply) => reply.code(201).send({ secret: getUser(request) })))
+    })
+    const draft = { 'tus-resumable': '', 'upload-draft-interop-version': '8' }
+    const ann = { ...draft, ...sign('ann') }
+    const begun = await ask('POST', `${server.origin}/files/documents`, { ...ann, 'upload-complete': '?0' }, 'hello ')
+    t.equal(begun.status, 201)
+    const url = begun.headers.get('location')!
+    const rest = { 'content-type': 'application/partial-upload', 'upload-offset': '6', 'upload-complete': '?1' }
+    for (const [stranger, status] of [[draft, 401], [{ ...draft, ...sign('bob') }, 404]] as const) {
+      for (const method of ['HEAD', 'GET', 'DELETE']) t.equal((await ask(method, url, stranger)).status, status, method)
+      t.equal((await ask('PATCH', url, { ...stranger, ...rest }, 'world')).status, status)
+    }
+    const done = await ask('PATCH', url, { ...ann, ...rest }, 'world')
+    t.same([done.status, await done.json()], [201, { secret: 'ann' }])
+    for (const [stranger, status] of [[draft, 401], [{ ...draft, ...sign('bob') }, 404]] as const) {
+      const again = await ask('PATCH', url, { ...stranger, ...rest, 'upload-offset': '11' })
+      t.equal(again.status, status)
+      t.notMatch(await again.text(), /ann/)
+    }
+  })
+
+  await t.test('with a token for preCreate alone, the URL does the rest', async t => {
+    const server = await start(t, async (app, storage) => {
+      await app.register(jwt, { secret: SECRET })
+      await app.register(tus, storage)
+      app.tus.addHook('preCreate', verify)
+    })
+    t.equal((await create(server.url, {})).status, 401)
+    t.equal((await ask('POST', server.url, { 'tus-resumable': '', 'upload-draft-interop-version': '8', 'upload-complete': '?1' }, 'x')).status, 401)
+    for (const method of ['PUT', 'PATCH', 'DELETE']) t.equal((await ask(method, server.url, { 'upload-length': '5', 'x-http-method-override': 'POST' })).status, 401, method)
+    t.same(await listNames(server.directory), [])
+    const url = (await create(server.url, sign('ann'))).headers.get('location')!
+    t.equal((await append(url, {}, 0, 'hello world')).status, 204)
+  })
+
+  await t.test('a form of another site creates nothing, in any protocol', async t => {
+    for (const protocols of [['tus', 'ietf'], ['tus'], ['ietf']] as const) {
+      const server = await start(t, async (app, storage) => { await app.register(tus, { ...storage, protocols }) })
+      for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x']) {
+        const { status } = await fetch(server.url, { method: 'POST', headers: { 'content-type': type, origin: 'https://evil.example' }, body: 'hello' })
+        t.ok(status >= 400 && status < 500, `${protocols.join()} ${type}: ${status}`)
+      }
+      t.same(await listNames(server.directory), [])
+    }
+  })
+
+  await t.test('maxConcurrentUploads counts per user', async t => {
+    const server = await start(t, async (app, storage) => {
+      await app.register(jwt, { secret: SECRET })
+      await app.register(tus, { ...storage, scope: getUser, maxConcurrentUploads: { max: 1, key: getUser }, routeOptions: { onRequest: verify } })
+    })
+    const url = (await create(server.url, sign('ann'), LENGTH)).headers.get('location')!
+    const sending = send(t, server, new URL(url).pathname, { ...TUS, ...BYTES, ...sign('ann'), 'upload-offset': '0' }, false)
+    await until('one upload is running', async () => {
+      sending.write(Buffer.alloc(1000))
+      return (await append((await create(server.url, sign('ann'), 5)).headers.get('location')!, sign('ann'), 0, 'hello')).status === 429
+    })
+    t.equal((await append((await create(server.url, sign('bob'), 5)).headers.get('location')!, sign('bob'), 0, 'hello')).status, 204)
+    await ask('DELETE', url, sign('ann'))
+    await sending.ended
+  })
+
+  await t.test('the serializer keeps the token of a link out of the log', async t => {
+    const lines: string[] = []
+    const page = await readFile('docs/authentication.md', 'utf8')
+    const [, pattern] = /serializers: \{ req: \(\{ method, url \}\) => \(\{ method, url: url\.replace\((\/.*?\/), ''\) \}\) \}/.exec(page)!
+    const replace = new RegExp(pattern!.slice(1, -1))
+    const logger = { stream: { write: (line: string) => { lines.push(line) } }, serializers: { req: ({ method, url }: FastifyRequest) => ({ method, url: url.replace(replace, '') }) } }
+    const { acceptUploads } = await loadExample('download-link')
+    let makeToken = (user: string, id: string): string => `${user} ${id}`
+    const server = await start(t, async (app, storage) => { makeToken = await acceptUploads(app, { secret: SECRET, ...storage }) }, { logger })
+    const url = (await create(server.url, sign('ann'), 0)).headers.get('location')!
+    const token = makeToken('ann', url.split('/').at(-1)!)
+    for (const [link, status] of [[`${url}?token=${token}`, 200], [`${url}0?token=${token}`, 404], [`${url}?token=${token}0`, 401]] as const) t.equal((await fetch(link)).status, status)
+    t.match(lines.join(), new URL(url).pathname)
+    t.notMatch(lines.join(), token)
+  })
 })
 
 /** A PATCH whose body is sent by hand. `ended` resolves when the server has ended it. */

@@ -1,8 +1,9 @@
+import Fastify from 'fastify'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
-import { connect } from 'node:net'
+import { connect, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { makeDirectory } from '../support/app.js'
@@ -10,6 +11,7 @@ import { findPort, startExample } from '../support/example.js'
 import { BYTES, TUS, sleep, until } from '../support/http-tus.js'
 import { makeRandom } from '../support/proxy-random.js'
 import { Proxy } from '../support/proxy.js'
+import { ServerProcess } from '../support/server-process.js'
 import { download, makeBytes, sha256 } from '../support/tus-client-bytes.js'
 import { loadClient, upload } from '../support/tus-client.js'
 
@@ -120,5 +122,49 @@ t.test('example/nginx.conf', { skip }, async t => {
       t.equal(created.status, 201)
       t.equal(await (await fetch(created.headers.get('location')!)).text(), 'hello')
     }
+  })
+})
+
+t.test('example/nginx-auth.conf: nginx asks an application about each request, and `serve` sees only what that allows', { skip }, async t => {
+  const asked: Array<readonly [method: unknown, url: unknown, length: unknown]> = []
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.all('/authorize', async ({ headers }, reply) => {
+    asked.push([headers['x-original-method'], headers['x-original-uri'], headers['content-length']])
+    return reply.code(headers['x-original-method'] === 'OPTIONS' || headers.authorization === 'Bearer right' ? 204 : 401).send()
+  })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const server = await ServerProcess.start(t, { flags: ['--trust-proxy', '127.0.0.1'] })
+  const port = await findPort()
+  const configuration = await readFile('example/nginx-auth.conf', 'utf8')
+  await startNginx(t, port, configuration.replace('127.0.0.1:1080', `127.0.0.1:${server.port}`).replace('127.0.0.1:3000', `127.0.0.1:${(app.server.address() as AddressInfo).port}`))
+  const ask = (method: string, url: string, headers: Record<string, string>, body?: Buffer) => fetch(url, { method, headers: { ...TUS, ...headers }, ...body && { body } })
+  const right = { authorization: 'Bearer right' }
+  const bytes = makeBytes(4, 500_000)
+  const url = (await ask('POST', `http://127.0.0.1:${port}/files`, { ...right, 'upload-length': String(2 * bytes.length) })).headers.get('location')!
+  t.ok(url.startsWith(`http://127.0.0.1:${port}/files/`))
+  t.equal((await ask('PATCH', url, { ...right, ...BYTES, 'upload-offset': '0' }, bytes)).status, 204)
+
+  await t.test('without the right token, nothing reaches it', async t => {
+    for (const headers of [{}, { authorization: 'Bearer wrong' }]) {
+      for (const method of ['HEAD', 'GET', 'DELETE']) t.equal((await ask(method, url, headers)).status, 401, method)
+      t.equal((await ask('POST', `http://127.0.0.1:${port}/files`, { ...headers, 'upload-length': '5' })).status, 401)
+      t.equal((await ask('PATCH', url, { ...headers, ...BYTES, 'upload-offset': String(bytes.length) }, bytes)).status, 401)
+    }
+    t.equal((await ask('POST', url, { 'x-http-method-override': 'DELETE' })).status, 401)
+    t.equal((await fetch(`http://127.0.0.1:${port}/authorize`)).status, 404, 'and nobody else asks the application')
+  })
+
+  await t.test('it gets method, path and no body', async t => {
+    t.same(asked.slice(0, 2), [['POST', '/files', undefined], ['PATCH', new URL(url).pathname, undefined]])
+  })
+
+  await t.test('preflights pass', async t => {
+    t.equal((await ask('OPTIONS', `http://127.0.0.1:${port}/files`, { origin: 'https://app.example.com', 'access-control-request-method': 'POST' })).status, 204)
+  })
+
+  await t.test('with it, the upload resumes', async t => {
+    t.equal((await ask('HEAD', url, right)).headers.get('upload-offset'), String(bytes.length))
+    t.equal((await ask('PATCH', url, { ...right, ...BYTES, 'upload-offset': String(bytes.length) }, bytes)).status, 204)
   })
 })
