@@ -10,7 +10,7 @@ export function limitPerUser (app, quota) {
   const giveBack = upload => add(upload, -upload.length)
 
   app.addHook('onReady', async () => {
-    for await (const upload of app.tus.list()) add(upload, upload.length)
+    for await (const upload of app.tus.list({ partial: true })) add(upload, upload.length)
   })
 
   app.tus.addHook('preCreate', (request, draft) => {

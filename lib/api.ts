@@ -24,6 +24,23 @@ export interface TusApi extends UploadsApi {
   readonly resumable: MakeResumable
 }
 
+/** Which uploads to list. */
+export interface ListFilter {
+  readonly state?: 'incomplete' | 'complete'
+  /** Whether partial uploads are listed, too. Default: `false`. */
+  readonly partial?: boolean
+}
+
+/** What to read of an upload. */
+export interface ReadOptions {
+  /** The first byte, counted from 0. Default: 0. */
+  readonly start?: number
+  /** The last byte, counted from 0. Default: that of the upload. */
+  readonly end?: number
+  /** Whether a partial upload may be read, too. Default: `false`. */
+  readonly partial?: boolean
+}
+
 /** The part of it that is about uploads, wherever they come from. */
 export interface UploadsApi {
   /**
@@ -34,14 +51,20 @@ export interface UploadsApi {
   addHook<Name extends HookName>(name: Name, hook: LifecycleHooks[Name]): void
   /** The upload of that id, or `null`. */
   find(id: string): Promise<Upload | null>
-  /** All uploads, or those of one state, in no order. An offset may count bytes that are not yet durable: `find` tells. */
-  list(filter?: { state?: 'incomplete' | 'complete' }): AsyncIterable<Upload>
+  /**
+   * All uploads, or those of one state, in no order. An offset may count bytes that are not yet durable: `find` tells.
+   *
+   * @param filter `partial`: with the partial uploads of a concatenation, too. Default: without
+   */
+  list(filter?: ListFilter): AsyncIterable<Upload>
   /**
    * Opens a complete upload, from byte `start` to byte `end`, both included and counted from 0. Default: the whole.
    *
    * The stream fails with TUS_ERR_UPLOAD_NOT_FOUND or TUS_ERR_UPLOAD_INCOMPLETE where there is nothing to read.
+   *
+   * @param options `partial`: also if it is a partial upload of a concatenation, which no `preFinish` hook has seen. Default: one of those is not there
    */
-  createReadStream(id: string, range?: { start?: number, end?: number }): Readable
+  createReadStream(id: string, options?: ReadOptions): Readable
   /** Removes an upload, with the hooks. Resolves to false if there was none. */
   terminate(id: string): Promise<boolean>
   /** Removes what has expired, and finishes what was left unfinished. Runs by itself every `expiration.sweepInterval` ms. */
@@ -59,12 +82,12 @@ export function createApi (context: Context, log: Log): UploadsApi {
   const { storage, hooks } = context
   const findValid = async (id: string) => isValidId(id) ? find(context, id) : null
 
-  const createReadStream: UploadsApi['createReadStream'] = (id, { start = 0, end = Infinity } = {}) => {
+  const createReadStream: UploadsApi['createReadStream'] = (id, { start = 0, end = Infinity, partial = false } = {}) => {
     return Readable.from(readBytes(), { objectMode: false })
 
     async function * readBytes (): AsyncGenerator<Buffer> {
       const upload = await findValid(id)
-      if (upload === null) throw TUS_ERR_UPLOAD_NOT_FOUND()
+      if (upload === null || (upload.partial && !partial)) throw TUS_ERR_UPLOAD_NOT_FOUND()
       if (!upload.complete) throw TUS_ERR_UPLOAD_INCOMPLETE()
       yield * await openDownload(context, id, { start, end: Math.min(end, upload.offset - 1) })
     }
@@ -76,9 +99,9 @@ export function createApi (context: Context, log: Log): UploadsApi {
 
     find: findValid,
 
-    async * list ({ state } = {}) {
+    async * list ({ state, partial = false } = {}) {
       for await (const upload of storage.list?.(state && { for: 'state', state }) ?? []) {
-        if (isGone(context, upload)) continue
+        if (isGone(context, upload) || (upload.partial && !partial)) continue
         if (state === undefined || upload.complete === (state === 'complete')) yield upload
       }
     },

@@ -9,7 +9,7 @@ const fastifyTus = Object.assign(fp(plugin, { name: 'fastify-tus', fastify: '5.x
 export default fastifyTus
 export { fastifyTus, fastifyTus as 'module.exports' }
 export { TusError, errorCodes, type ErrorFacts } from './errors.js'
-export type { TusApi } from './api.js'
+export type { ListFilter, ReadOptions, TusApi } from './api.js'
 export type { Claim } from './claim.js'
 export type { ClaimOptions } from './claims.js'
 export type { Extension } from './extensions.js'

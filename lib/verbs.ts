@@ -6,7 +6,7 @@ import { replay } from './kept-answer.js'
 import { append } from './operations/append.js'
 import type { Completion } from './operations/complete.js'
 import { create } from './operations/create.js'
-import { findComplete, openDownload } from './operations/download.js'
+import { checkReadable, findComplete, openDownload } from './operations/download.js'
 import type { Exchange } from './operations/exchange.js'
 import { checkAccess, find } from './operations/find.js'
 import { inspect } from './operations/inspect.js'
@@ -67,7 +67,9 @@ export const post: Verb = async call => {
 }
 
 const head: Verb = async call => {
-  const { context, protocol, exchange, id } = call
+  const { context, protocol, message, exchange, id } = call
+  // In the draft a GET asks for the offset, too.
+  if (message.method === 'GET') await checkReadable(context, id)
   const completion = await inspect(context, id, exchange)
   exchange.see(completion.upload)
   return completion.answered ? null : withDecision(protocol.encodeInspected(call.describe(completion.upload)), completion)

@@ -4,18 +4,29 @@ import { TUS_ERR_UPLOAD_INCOMPLETE, TUS_ERR_UPLOAD_NOT_FOUND } from '../errors.j
 import type { ByteRange } from '../storage.js'
 import type { Upload } from '../upload.js'
 import type { Exchange } from './exchange.js'
-import { checkAccess, findFor } from './find.js'
+import { checkAccess, checkWhole, findOrThrow } from './find.js'
 
 /**
- * The upload that a client wants to read. Takes no lock.
+ * The upload that a client wants to read. Takes no lock. A partial upload is not there for it.
  *
  * @throws TUS_ERR_UPLOAD_NOT_FOUND, TUS_ERR_UPLOAD_INCOMPLETE, what a hook throws
  */
 export async function findComplete (context: Context, id: string, exchange: Exchange): Promise<Upload> {
   await checkAccess(context, id, 'download', exchange)
-  const upload = await findFor(context, id, exchange)
+  const upload = await findOrThrow(context, id)
+  checkWhole(upload)
+  exchange.see(upload)
   if (!upload.complete) throw TUS_ERR_UPLOAD_INCOMPLETE()
   return upload
+}
+
+/**
+ * For a GET that asks for no bytes: it tells no more of a partial upload than any other.
+ *
+ * @throws TUS_ERR_UPLOAD_NOT_FOUND, TUS_ERR_UPLOAD_EXPIRED
+ */
+export async function checkReadable (context: Context, id: string): Promise<void> {
+  checkWhole(await findOrThrow(context, id))
 }
 
 /**

@@ -73,6 +73,7 @@ type Asking = Pick<Exchange, 'request' | 'log' | 'see'>
 
 async function askForAccess (context: Context, id: string, action: AccessAction, exchange: Asking): Promise<void> {
   const upload = await findOrThrow(context, id)
+  if (action === 'download') checkWhole(upload)
   exchange.see(upload)
   try {
     await context.hooks.runPre('preAccess', exchange.log, exchange.request, upload, action)
@@ -81,6 +82,15 @@ async function askForAccess (context: Context, id: string, action: AccessAction,
     exchange.see(null)
     throw TUS_ERR_UPLOAD_NOT_FOUND({}, error)
   }
+}
+
+/**
+ * A part of a file is nothing to read: `preFinish` looks at the whole alone. A client is told what it is told of any other id.
+ *
+ * @throws TUS_ERR_UPLOAD_NOT_FOUND
+ */
+export function checkWhole ({ partial }: Upload): void {
+  if (partial) throw TUS_ERR_UPLOAD_NOT_FOUND()
 }
 
 /** Whether a hook says that an upload is not there. */

@@ -47,6 +47,7 @@ function makeInspection (random: Random, slot: Slot, dialect: Dialect): Attempt 
   if (headers.length === 0 && slot.protocol === 'tus') return attempt(makeRequest('HEAD', path, []), reply => want(reply, 412))
   const asked = makeRequest(headers.length > 0 && random.chance(0.2) ? 'GET' : 'HEAD', path, headers)
   return attempt(asked, reply => {
+    if (slot.kind === 'partial' && asked.method === 'GET') return want(reply, 404)
     if (slot.kind === 'final' && slot.offset !== slot.length) return want(reply, 403)
     slot.answered = slot.target && slot.complete
     const isLengthTold = dialect.tellsLength && slot.length !== null

@@ -117,6 +117,7 @@ function makeDownload (random: Random, slot: Slot): Attempt {
   const end = ranged ? start + random.int(slot.offset - start) + 1 : slot.offset
   return attempt(makeRequest('GET', pathOf(slot), ranged ? [['Range', `bytes=${start}-${end - 1}`]] : []), reply => {
     if (slot.loose) return DOWNLOADED.has(reply.status) ? null : `${reply.status} to a download`
+    if (slot.kind === 'partial') return want(reply, 404)
     const wrong = want(reply, slot.complete ? ranged ? 206 : 200 : slot.protocol === 'ietf' ? 204 : 404)
     if (wrong !== null || !slot.complete || !slot.genuine) return wrong
     return reply.body.equals(slot.content.subarray(start, end)) ? null : 'the download is not what was uploaded'
