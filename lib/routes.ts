@@ -56,7 +56,7 @@ export function registerRoutes (scope: FastifyInstance, context: Context): void 
   const site = createSite(context)
   const { routeOptions } = context.options
   const document = (resource: Resource) => ({ config: { ...createDescription(context, resource), ...routeOptions.config } })
-  const shared = { ...routeOptions, method: scope.supportedMethods, exposeHeadRoute: false }
+  const shared = { ...UNCOMPRESSED, ...routeOptions, method: scope.supportedMethods, exposeHeadRoute: false }
   scope.route({ ...shared, ...document('collection'), url: '/', handler: (request, reply) => handle(site, collection, request, reply) })
   scope.route({ ...shared, ...document('upload'), url: '/*', handler: (request, reply) => handle(site, resource, request, reply) })
 }
@@ -182,3 +182,6 @@ function getId (id: string, verbs: Verbs, method: string): string {
   if (id === '' ? 'HEAD' in verbs : !isValidId(id) && method !== 'OPTIONS') throw TUS_ERR_UPLOAD_NOT_FOUND()
   return id
 }
+
+/** Tells @fastify/compress to leave bodies as they are: offsets, lengths, ranges and strong validators count the bytes of the file. */
+const UNCOMPRESSED = { compress: false, decompress: false } as const
