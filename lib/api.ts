@@ -19,6 +19,9 @@ export interface TusApi extends UploadsApi {
    * Makes a route accept resumable uploads, in either protocol, and plain requests as ever: `app.post('/documents', app.tus.resumable(handler))`. The handler runs
    * when the whole representation is there, as `request.upload`; what it says is kept, for a client that comes again.
    *
+   * All who pass the hooks of the route share its uploads and their kept answers, as far as the parameters are the same: set the option `scope`, or
+   * compare the owner in `preAccess` and in the handler.
+   *
    * @throws TUS_ERR_ROUTE_INVALID at a route that ends in a wildcard
    */
   readonly resumable: MakeResumable

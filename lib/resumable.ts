@@ -24,6 +24,8 @@ export type MakeResumable = <Marked extends (...args: never[]) => unknown>(handl
 export function createResumable (app: FastifyInstance, context: Context): MakeResumable {
   const handlers = new WeakMap<object, Handler>()
   app.addHook('onRoute', function (route) {
+    const first = firstRoutes.get(route.handler)
+    if (first !== undefined) followGuards(route, first)
     const handler = handlers.get(route.handler)
     if (handler !== undefined) prepare(this, route, createSite(context, route, handler, this))
   })
@@ -98,6 +100,11 @@ function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: 
   watchAnswers(instance)
   const path = routePath.replace(/\/$/, '')
   const shared = { ...given, onSend: route.onSend!, exposeHeadRoute: false }
+  const answerForUpload: Handler = (request, reply) => {
+    const site = forUpload(request)
+    return handle(site, getResourceVerbs(site.context), request, reply)
+  }
+  firstRoutes.set(answerForUpload, route)
   instance.route({
     ...shared,
     config: document('target-upload'),
@@ -106,13 +113,30 @@ function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: 
     preParsing: [takeId, ...[route.preParsing!].flat()],
     method: METHODS,
     url: `${path}${getFolder(name)}/*`,
-    handler: (request, reply) => {
-      const site = forUpload(request)
-      return handle(site, getResourceVerbs(site.context), request, reply)
-    }
+    handler: answerForUpload
   })
   if (instance.hasRoute({ method: 'OPTIONS', url: `${instance.prefix}${routePath}`, ...constraints && { constraints } })) return
   instance.route({ ...shared, config: document('target'), preParsing: route.preParsing!, method: 'OPTIONS', url: routePath, handler: (request, reply) => handle(forTarget(request), DESCRIPTION, request, reply) })
+}
+
+/**
+ * What the application adds to the first route later, in `onRoute` hooks behind this plugin's, guards its uploads, too, even
+ * if it is meant for its method or its URL alone.
+ */
+function followGuards (route: RouteOptions, first: RouteOptions): void {
+  for (const name of GUARDS) {
+    let own = toList(route[name])
+    const get = () => {
+      own.push(...toList(first[name]).filter(hook => !own.includes(hook)))
+      // The same list each time: another hook may add to it.
+      return own
+    }
+    Object.defineProperty(route, name, { enumerable: true, configurable: true, get, set: value => { own = toList(value) } })
+  }
+}
+
+function toList (hooks: unknown): unknown[] {
+  return [hooks ?? []].flat()
 }
 
 /**
@@ -145,10 +169,14 @@ const hideContentType: preParsingHookHandler = (request, _reply, payload, done) 
   done(null, payload)
 }
 
+/** By the handler for the uploads of a route, that route. */
+const firstRoutes = new WeakMap<object, RouteOptions>()
 const ids = new WeakMap<FastifyRequest, string>()
 const types = new WeakMap<FastifyRequest, string | undefined>()
 const CREATION: Verbs = { POST: post, PUT: post, PATCH: post }
 const DESCRIPTION: Verbs = { OPTIONS: describe }
+/** The hooks that may refuse a request. */
+const GUARDS = ['onRequest', 'preParsing', 'preValidation', 'preHandler'] as const
 /** What the uploads of a route have in common with it. */
 const SHARED = [
   'onRequest', 'preValidation', 'preHandler', 'preSerialization', 'onResponse', 'onError', 'onTimeout', 'config', 'constraints', 'errorHandler', 'attachValidation',
