@@ -1,5 +1,5 @@
 import type { Context } from '../context.js'
-import { TUS_ERR_ID_INVALID } from '../errors.js'
+import { TUS_ERR_ID_INVALID, TUS_ERR_UPLOAD_EXISTS } from '../errors.js'
 import { tell } from '../lifecycle.js'
 import type { Wanted } from '../locker.js'
 import { isValidId, joinUpload, type NewUpload, type Upload } from '../upload.js'
@@ -28,8 +28,11 @@ async function decideAndStore (context: Context, command: CreateCommand, length:
   const { locker, options } = context
   const drawn = draw(context, await options.generateId(exchange.request, command.metadata), command, length)
   const draft = checkId(context.hooks.has('preCreate') ? await decide(context, drawn, command, exchange) : drawn)
+  const isChosen = options.hasOwnIds || draft.id !== drawn.id
+  // Who names an upload that exists must not interrupt the request that fills it.
+  if (isChosen && await context.storage.find(draft.id) !== null) throw TUS_ERR_UPLOAD_EXISTS()
   // Nobody else can know a random id yet; a chosen one may be asked for by two requests at once.
-  if (command.body === null && command.parts === null && !options.hasOwnIds) return await store(context, draft, command, exchange, NOBODY)
+  if (command.body === null && command.parts === null && !isChosen) return await store(context, draft, command, exchange, NOBODY)
   return await locker.withLock(draft.id, options.lockTimeout, wanted => store(context, draft, command, exchange, wanted))
 }
 

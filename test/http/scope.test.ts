@@ -155,8 +155,9 @@ t.test('two registrations on one storage', async t => {
     t.ok(await b!.tus.terminate(id))
   })
 
-  t.test('one that is asked for in the wrong scope is not disturbed by that', async t => {
-    const { app } = await start(t, { '/t/:tenant': { lockTimeout: 60_000 } })
+  t.test('one that is asked for in the wrong scope, or whose id another creation chooses, is not disturbed by that', async t => {
+    const { app, inside: [scope] } = await start(t, { '/t/:tenant': { lockTimeout: 60_000 } })
+    scope!.tus.addHook('preCreate', () => ({ id: 'chosen' }))
     await app.listen({ host: '127.0.0.1', port: 0 })
     const { port } = app.server.address() as AddressInfo
     const created = await app.inject({ method: 'POST', url: '/t/a/files', headers: { ...TUS, 'upload-length': '10' } })
@@ -168,6 +169,10 @@ t.test('two registrations on one storage', async t => {
     sender.write('hello')
     await arrived.passed
     for (const ask of [patch(app, path.replace('/a/', '/b/'), 5, 'x'), terminate(app, path.replace('/a/', '/b/')), head(app, path.replace('/a/', '/b/'))]) t.equal((await ask).statusCode, 404)
+    for (const headers of [HELLO, { ...TUS, 'upload-length': '5' }]) {
+      const taken = await app.inject({ method: 'POST', url: '/t/b/files', headers, ...headers === HELLO && { payload: 'hello' } })
+      t.match(taken, { statusCode: 409, body: /TUS_ERR_UPLOAD_EXISTS/ })
+    }
     sender.end('world')
     const [response] = await answered
     t.equal(response.statusCode, 204)
