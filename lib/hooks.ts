@@ -32,7 +32,10 @@ type Awaitable<Value> = Value | Promise<Value>
  * error if it has some; any other throw is a 500 that does not show its message. A `post…` hook that throws is logged and changes nothing.
  */
 export interface LifecycleHooks {
-  /** On HEAD, PATCH, DELETE and GET, before any byte of the body is read. Throws to refuse. */
+  /**
+   * On HEAD, PATCH, DELETE and GET, and for each part that a final upload names, before any byte of the body is read. Throws to refuse. An error
+   * with `statusCode` 404 hides the upload: the client is told what it is told of an id that never existed.
+   */
   preAccess (request: FastifyRequest, upload: Upload, action: AccessAction): Awaitable<void>
   /** Before anything is stored. Throws to refuse. */
   preCreate (request: FastifyRequest, draft: NewUpload): Awaitable<CreateDecision | void>
