@@ -21,7 +21,7 @@ const FURTHER_FAULTS = [
 /** An application whose storage sends its requests through a proxy of its own. */
 async function start (t: Test, machines: Machines, prefix: string, { hooks = false, timeout = 60_000 } = {}) {
   const { storage, proxy } = await machines.open({ prefix, blockSize: 1024 ** 2, requestTimeout: timeout }, undefined, t)
-  const { app } = await makeApp(t, { storage, expiration: false, lockTimeout: 5000 })
+  const { app } = await makeApp(t, { storage, expiration: false, lockTimeout: 60_000 })
   if (hooks) app.after(() => app.tus.addHook('postFinish', async () => {}))
   await app.ready()
   proxy.reset()

@@ -17,6 +17,7 @@ import type { Storage } from '../../lib/storage.js'
 import { makeDirectory } from '../support/app.js'
 import { limitProcess } from '../support/small-disk.js'
 import { makeUpload } from '../support/uploads.js'
+import { sleep, until } from '../support/waiting.js'
 
 if (existsSync('/dev/shm')) process.env.TMPDIR = '/dev/shm'
 const skip = process.platform === 'linux' ? false : 'the journal is for Linux'
@@ -98,10 +99,10 @@ t.test('takes records and small bodies, and leaves large ones to their files', {
 })
 
 t.test('settles when it is time to, and when it is closed', { skip }, async t => {
-  const { storage, directory } = await makeStorage(t, { journal: { interval: 1000 } })
+  const { storage, directory } = await makeStorage(t, { journal: { interval: 5000 } })
   await storage.create(makeUpload({ id: 'a' }))
   t.equal((await listLogs(directory)).length, 1)
-  while ((await listLogs(directory)).length > 0) await new Promise(resolve => { setTimeout(resolve, 50) })
+  await until('it is settled', async () => (await listLogs(directory)).length === 0)
   await storage.create(makeUpload({ id: 'b' }))
   t.equal((await listLogs(directory)).length, 1)
   await storage.close?.()
@@ -261,12 +262,12 @@ t.test('does not take for removed what goes on behind a removal that came to not
   t.equal(await readFile(join(left, 'a'), 'utf8'), 'firstsecond')
 })
 
-t.test('opens beside a process that keeps an upload of which a log tells', { skip, timeout: 60_000 }, async t => {
+t.test('opens beside a process that keeps an upload of which a log tells', { skip }, async t => {
   const { storage, directory } = await makeStorage(t)
   const entry: Entry = { kind: 'bytes', id: 'a', createdAt: 0, offset: 0, bytes: Buffer.from('x') }
   const dead = 'dead-1-ab.0a.log'
   await appendFile(join(directory, '.journal', dead), encodeEntry(entry))
-  await storage.locker!.withLock('a', 1000, async () => {
+  await storage.locker!.withLock('a', 60_000, async () => {
     const { storage: other } = await makeStorage(t, { directory })
     t.same(await listLogs(directory), [dead], 'and leaves the log to the next sweep')
     await other.create(makeUpload({ id: 'b' }))
@@ -280,9 +281,9 @@ t.test('one process at a time ends the logs of the dead', { skip }, async t => {
   const dead = 'dead-1-ab.0a.log'
   await appendFile(join(directory, '.journal', dead), encodeEntry({ kind: 'bytes', id: 'b', createdAt: 0, offset: 0, bytes: Buffer.from('x') }))
   let opening: Promise<unknown> | null = null
-  await storage.locker!.withLock(JOURNAL, 1000, async () => {
+  await storage.locker!.withLock(JOURNAL, 60_000, async () => {
     opening = makeStorage(t, { directory })
-    await new Promise(resolve => { setTimeout(resolve, 300) })
+    await sleep(300)
     t.same(await listLogs(directory), [dead])
   })
   await opening
@@ -294,7 +295,7 @@ t.test('writes to no log of another name than its own', { skip }, async t => {
   await storage.create(makeUpload({ id: 'a', length: null }))
   await rm(join(directory, '.processes'), { recursive: true })
   await mkdir(join(directory, '.processes'))
-  await storage.locker!.withLock('a', 1000, () => append(storage, 'a', 0, 'small'))
+  await storage.locker!.withLock('a', 60_000, () => append(storage, 'a', 0, 'small'))
   const { storage: other } = await makeStorage(t, { directory })
   const logs = await listLogs(directory)
   t.equal(logs.length, 1, 'that of the name that is gone has ended')

@@ -47,7 +47,7 @@ t.test('one that starts while another tidies up keeps what it holds', async t =>
       if (second === null) {
         second = await open()
         const held = new Promise<void>(resolve => {
-          holding = second!.withLock('a', 1000, async () => {
+          holding = second!.withLock('a', 60_000, async () => {
             resolve()
             await once(leave.signal, 'abort')
           })

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { createFsStorage } from '../../adapters/fs/index.js'
 import { judge } from '../../adapters/fs/locks/file-systems.js'
@@ -11,7 +11,12 @@ import { runLockerContract } from '../../lib/contract.js'
 import { LockTimeout, LocksUnsupported, type Locker } from '../../lib/locker.js'
 import { makeDirectory } from '../support/app.js'
 import { startProcess } from '../support/lock-process.js'
+import { createRandom } from '../support/proxy-random.js'
 import { spawnNode } from '../support/server-process.js'
+import { sleep } from '../support/waiting.js'
+
+/** Longer than anybody has to wait where all is well, in ms. */
+const PATIENT = 60_000
 
 /** A second storage is to its directory what another process is. */
 async function openLocker (t: Test, directory: string): Promise<Locker> {
@@ -37,20 +42,21 @@ t.test('a process that is not', async t => {
 t.test('lets one in at a time among many processes', async t => {
   const directory = await makeDirectory(t)
   const lockers = await Promise.all([1, 2, 3, 4].map(() => openLocker(t, directory)))
+  const random = createRandom(1)
   const inside = new Map<string, number>()
   let most = 0
   let runs = 0
-  const work = async (locker: Locker, id: string) => locker.withLock(id, 20_000, async () => {
+  const work = async (locker: Locker, id: string) => locker.withLock(id, PATIENT, async () => {
     inside.set(id, (inside.get(id) ?? 0) + 1)
     most = Math.max(most, inside.get(id)!)
     runs++
-    if (Math.random() < 0.5) await pause(Math.random() * 3)
+    if (random.next() < 0.5) await sleep(random.between(0, 3))
     inside.set(id, inside.get(id)! - 1)
   })
   const turns = lockers.flatMap(locker => ['a', 'b', 'c'].flatMap(id => Array.from({ length: 5 }, async () => {
     for (let turn = 0; turn < 12; turn++) {
       await work(locker, id)
-      await pause(Math.random() * 4)
+      await sleep(random.between(0, 4))
     }
   })))
   await Promise.all(turns)
@@ -63,12 +69,12 @@ t.test('asks the holder in another process to leave', async t => {
   const directory = await makeDirectory(t)
   const [first, second] = [await openLocker(t, directory), await openLocker(t, directory)]
   const events: string[] = []
-  const holding = first.withLock('a', 1000, async wanted => {
+  const holding = first.withLock('a', PATIENT, async wanted => {
     events.push('first holds')
     await new Promise<void>(resolve => { wanted.onRequest(resolve) })
     events.push('first leaves')
   })
-  await second.withLock('a', 5000, async () => { events.push('second holds') })
+  await second.withLock('a', PATIENT, async () => { events.push('second holds') })
   await holding
   t.strictSame(events, ['first holds', 'first leaves', 'second holds'])
 })
@@ -78,10 +84,14 @@ t.test('takes turns: nobody in the process that holds comes before one from anot
   const [first, second] = [await openLocker(t, directory), await openLocker(t, directory)]
   const order: string[] = []
   const leave = defer()
-  const holding = first.withLock('a', 1000, () => leave.promise)
-  const other = second.withLock('a', 5000, async () => { order.push('second') })
-  await pause(50)
-  const late = first.withLock('a', 5000, async () => { order.push('first') })
+  const asked = defer()
+  const holding = first.withLock('a', PATIENT, wanted => {
+    wanted.onRequest(asked.resolve)
+    return leave.promise
+  })
+  const other = second.withLock('a', PATIENT, async () => { order.push('second') })
+  await asked.promise
+  const late = first.withLock('a', PATIENT, async () => { order.push('first') })
   leave.resolve()
   await Promise.all([holding, other, late])
   t.strictSame(order, ['second', 'first'])
@@ -91,12 +101,12 @@ t.test('gives up after the time-out, and is not in the way later', async t => {
   const directory = await makeDirectory(t)
   const [first, second] = [await openLocker(t, directory), await openLocker(t, directory)]
   const leave = defer()
-  const holding = first.withLock('a', 1000, () => leave.promise)
+  const holding = first.withLock('a', PATIENT, () => leave.promise)
   await t.rejects(second.withLock('a', 30, async () => t.fail('ran')), LockTimeout)
   leave.resolve()
   await holding
-  t.equal(await first.withLock('a', 1000, async () => 'first'), 'first')
-  t.equal(await second.withLock('a', 1000, async () => 'second'), 'second')
+  t.equal(await first.withLock('a', PATIENT, async () => 'first'), 'first')
+  t.equal(await second.withLock('a', PATIENT, async () => 'second'), 'second')
   t.strictSame(await readdir(join(directory, '.locks')), [])
 })
 
@@ -104,14 +114,14 @@ t.test('a process that comes later respects what the first one holds already', a
   const directory = await makeDirectory(t)
   const first = await openLocker(t, directory)
   const leave = defer()
-  const holding = first.withLock('a', 1000, () => leave.promise)
+  const holding = first.withLock('a', PATIENT, () => leave.promise)
   t.strictSame(await readdir(join(directory, '.locks')), [], 'who is alone makes no links')
   const second = await openLocker(t, directory)
   t.strictSame(await readdir(join(directory, '.locks')), ['a'])
   await t.rejects(second.withLock('a', 30, async () => t.fail('ran')), LockTimeout)
   leave.resolve()
   await holding
-  t.equal(await second.withLock('a', 1000, async () => 'free'), 'free')
+  t.equal(await second.withLock('a', PATIENT, async () => 'free'), 'free')
 })
 
 t.test('an upload is free as soon as the process that held it is dead', async t => {
@@ -124,12 +134,12 @@ t.test('an upload is free as soon as the process that held it is dead', async t 
     await child.hear('held a')
     child.tell('hold b')
     await child.hear('held b')
-    const waiting = locker.withLock('a', 5000, async () => performance.now())
+    const waiting = locker.withLock('a', PATIENT, async () => performance.now())
     await child.hear('wanted a')
     const start = performance.now()
     child.kill()
     times.push(await waiting - start)
-    t.ok(await locker.withLock('b', 5000, async () => true), 'and so are the others that it held')
+    t.ok(await locker.withLock('b', PATIENT, async () => true), 'and so are the others that it held')
   }
   t.comment(`taken over ${times.map(time => time.toFixed(1)).join(', ')} ms after the kill`)
   t.strictSame(await readdir(join(directory, '.locks')), [])
@@ -148,10 +158,10 @@ t.test('several who find the same dead process do not get in each other\'s way',
     child.kill()
     await child.ended
     let inside = 0
-    await Promise.all(lockers.flatMap(locker => ['a', 'b', 'c'].map(id => locker.withLock(id, 5000, async () => {
+    await Promise.all(lockers.flatMap(locker => ['a', 'b', 'c'].map(id => locker.withLock(id, PATIENT, async () => {
       if (id !== 'a') return
       t.equal(++inside, 1)
-      await pause(1)
+      await sleep(1)
       inside--
     }))))
   }
@@ -163,7 +173,7 @@ t.test('clears away what a process left that is not registered any more', async 
   const [first] = [await openLocker(t, directory), await openLocker(t, directory)]
   const { name } = new Registry(directory, true, () => {})
   await symlink(`${name.split('-')[0]}-1-000000000000`, join(directory, '.locks', 'a'))
-  t.equal(await first.withLock('a', 5000, async () => 'free'), 'free')
+  t.equal(await first.withLock('a', PATIENT, async () => 'free'), 'free')
 })
 
 t.test('goes on where the one that buried a dead process died itself', async t => {
@@ -175,14 +185,14 @@ t.test('goes on where the one that buried a dead process died itself', async t =
   await symlink(dead, join(directory, '.locks', 'a'))
   const locker = await openLocker(t, directory)
   t.strictSame(await readdir(join(directory, '.locks')), [], 'at its start')
-  t.equal(await locker.withLock('a', 5000, async () => 'free'), 'free')
+  t.equal(await locker.withLock('a', PATIENT, async () => 'free'), 'free')
 })
 
 t.test('works where the path of the directory is longer than an address may be', { skip: process.platform === 'linux' ? false : 'only Linux has a shorter way' }, async t => {
   const directory = join(await makeDirectory(t), 'd'.repeat(200))
   const [first, second] = [await openLocker(t, directory), await openLocker(t, directory)]
   const leave = defer()
-  const holding = first.withLock('a', 1000, () => leave.promise)
+  const holding = first.withLock('a', PATIENT, () => leave.promise)
   await t.rejects(second.withLock('a', 30, async () => t.fail('ran')), LockTimeout)
   leave.resolve()
   await holding
@@ -213,17 +223,17 @@ t.test('a directory that is removed and made anew is one for all its processes',
   const directory = await makeDirectory(t)
   const [first, second] = [await openLocker(t, directory), await openLocker(t, directory)]
   await rm(directory, { recursive: true })
-  await t.rejects(first.withLock('a', 1000, async () => t.fail('ran')), { name: 'StorageUnavailable' })
+  await t.rejects(first.withLock('a', PATIENT, async () => t.fail('ran')), { name: 'StorageUnavailable' })
   await mkdir(directory)
   const third = await openLocker(t, directory)
   const leave = defer()
-  const holding = third.withLock('a', 1000, () => leave.promise)
+  const holding = third.withLock('a', PATIENT, () => leave.promise)
   await t.rejects(first.withLock('a', 50, async () => t.fail('ran')), LockTimeout)
   await t.rejects(second.withLock('a', 50, async () => t.fail('ran')), LockTimeout)
   leave.resolve()
   await holding
   t.equal((await readdir(join(directory, '.processes'))).length, 3)
-  for (const locker of [first, second, third]) t.equal(await locker.withLock('a', 1000, async () => 'free'), 'free')
+  for (const locker of [first, second, third]) t.equal(await locker.withLock('a', PATIENT, async () => 'free'), 'free')
 })
 
 t.test('a process that ends while another one connects to it has ended', { skip: process.platform !== 'linux' }, async t => {
@@ -235,7 +245,8 @@ t.test('a process that ends while another one connects to it has ended', { skip:
   process.kill(child.pid!, 'SIGSTOP')
   const connecting = registry.connect('ending')
   process.kill(child.pid!, 'SIGKILL')
-  execFileSync('sleep', ['0.2'])
+  // Nothing of this process runs before the other one is gone: its sockets are closed before it is a zombie.
+  while (/^\d+ \(.*\) [^ZX]/.test(readStat(child.pid!))) execFileSync('sleep', ['0.01'])
   t.equal(await connecting, null)
 })
 
@@ -243,10 +254,18 @@ t.test('with `locks: process` there are no links and no sockets', async t => {
   const directory = await makeDirectory(t)
   const storage = createFsStorage({ directory, locks: 'process' })
   await storage.open?.()
-  t.equal(await storage.locker?.withLock('a', 1000, async () => 'free'), 'free')
+  t.equal(await storage.locker?.withLock('a', PATIENT, async () => 'free'), 'free')
   t.strictSame(await readdir(directory), [])
   t.throws(() => createFsStorage({ directory, locks: 'none' as 'process' }), { message: /'locks' must be 'directory' or 'process'/ })
 })
+
+function readStat (pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8')
+  } catch {
+    return '' // gone altogether
+  }
+}
 
 function defer (): { promise: Promise<void>, resolve: () => void } {
   let resolve = () => {}

@@ -30,7 +30,7 @@ async function start (t: Test, { server, bucket, prefix }: Bench, hooks: boolean
   const proxy = await S3Proxy.start(t, server.endpoint)
   const client = createClient(t, { ...server, endpoint: proxy.endpoint }, { maxAttempts: 1, requestHandler: { socketTimeout: 1500 } })
   const storage = createS3Storage({ client, bucket, prefix: `${prefix}/`, partSize: 5 * MIB })
-  const { app } = await makeApp(t, { storage, expiration: false, lockTimeout: 5000 })
+  const { app } = await makeApp(t, { storage, expiration: false, lockTimeout: 60_000 })
   if (hooks) app.after(() => app.tus.addHook('postFinish', async () => {}))
   await app.ready()
   proxy.reset()

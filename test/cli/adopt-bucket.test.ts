@@ -43,7 +43,7 @@ async function fill (t: Test, from: Origin) {
 }
 
 for (const from of ['tus-server', 'tusd'] as const) {
-  t.test(`uploads of ${from} on S3 go on under their paths`, { skip: from === 'tusd' && NEEDS_TUSD, timeout: 120_000 }, async t => {
+  t.test(`uploads of ${from} on S3 go on under their paths`, { skip: from === 'tusd' && NEEDS_TUSD }, async t => {
     const { place, begun } = await fill(t, from)
     const before = await listKeys(place)
     const dry = await adopt(from, place)
@@ -75,7 +75,7 @@ for (const from of ['tus-server', 'tusd'] as const) {
   })
 }
 
-t.test('wherever the adoption on S3 breaks off, nothing is lost, and the next one comes to the end', { timeout: 240_000 }, async t => {
+t.test('wherever the adoption on S3 breaks off, nothing is lost, and the next one comes to the end', async t => {
   const place = await makeBucket(t, '')
   const proxy = await S3Proxy.start(t, place.endpoint)
   const client = createClient(t, { ...place, endpoint: proxy.endpoint }, { maxAttempts: 1 })

@@ -118,7 +118,7 @@ for (const from of ['tus-server', 'tusd'] as const) {
     t.same(await listNames(directory), before)
   })
 
-  t.test(`killed at any point, the adoption of ${from} has lost nothing, and the next one comes to the end`, { skip: from === 'tusd' && NEEDS_TUSD, timeout: 120_000 }, async t => {
+  t.test(`killed at any point, the adoption of ${from} has lost nothing, and the next one comes to the end`, { skip: from === 'tusd' && NEEDS_TUSD, timeout: 600_000 }, async t => {
     const { directory, begun } = await fill(t, from, 2)
     for (let step = 1; ; step++) {
       const copy = join(await makeDirectory(t), 'uploads')

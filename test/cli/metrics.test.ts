@@ -1,10 +1,10 @@
 import { cp, mkdir, readFile, symlink } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import t from 'tap'
 import { UsageError, parseServeFlags } from '../../lib/cli/flags.js'
 import { makeDirectory } from '../support/app.js'
 import { BYTES, TUS, until } from '../support/http-tus.js'
+import { findPort } from '../support/ports.js'
 import { ServerProcess, spawnNode, waitForLine } from '../support/server-process.js'
 
 /** Stores five bytes, over a connection of its own. */
@@ -23,14 +23,6 @@ async function read (url: string, name: string): Promise<Map<string, number>> {
 
 function sum (series: Map<string, number>): number {
   return [...series.values()].reduce((sum, value) => sum + value, 0)
-}
-
-async function findPort (): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
 }
 
 t.test('flags', async t => {
@@ -60,7 +52,7 @@ t.test('with --no-metrics there are none', async t => {
 })
 
 t.test('--metrics-port answers at a port of its own', async t => {
-  const port = await findPort()
+  const port = await findPort(t)
   const server = await ServerProcess.start(t, { flags: ['--metrics-port', String(port)] })
   await upload(server.url)
   t.equal(sum(await read(`http://127.0.0.1:${port}/metrics`, 'fastify_tus_uploads_created_total')), 1)
@@ -71,7 +63,7 @@ t.test('--metrics-port answers at a port of its own', async t => {
 
 for (const own of [false, true]) {
   t.test(`several workers answer with the metrics of all, ${own ? 'at a port of its own' : 'whichever is asked'}`, async t => {
-    const port = own ? await findPort() : null
+    const port = own ? await findPort(t) : null
     const server = await ServerProcess.start(t, { flags: ['--workers', '2', ...port === null ? [] : ['--metrics-port', String(port)]] })
     const url = port === null ? new URL('/metrics', server.url).href : `http://127.0.0.1:${port}/metrics`
     for (let n = 0; n < 10; n++) await upload(server.url)

@@ -4,8 +4,11 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { makeApp, makeDirectory } from '../support/app.js'
+import { until } from '../support/waiting.js'
 
 const UPLOADS = 500
+/** For all of them, in ms. */
+const PATIENCE = 300_000
 
 interface Note {
   readonly what: string
@@ -26,11 +29,11 @@ t.test('two workers and a SIGKILL: every upload is done, none is lost, none is h
 
   const victim = await startWorker(t, directory, log)
   const survivor = await startWorker(t, directory, log)
-  await until(async () => (await readNotes(log)).filter(({ what, pid }) => what === 'done' && pid === victim.pid).length > 20)
+  await until('the first has done some', async () => (await readNotes(log)).filter(({ what, pid }) => what === 'done' && pid === victim.pid).length > 20)
   victim.kill('SIGKILL')
-  await until(async () => new Set((await readNotes(log)).filter(({ what }) => what === 'done').map(({ id }) => id)).size >= UPLOADS - 1)
+  await until('nearly all are done', async () => new Set((await readNotes(log)).filter(({ what }) => what === 'done').map(({ id }) => id)).size >= UPLOADS - 1, PATIENCE)
   // The one that the victim held, or had done without noting it, is looked at again when its lease has run out.
-  await until(async () => (await Promise.all(ids.map(async id => (await app.tus.find(id))?.processed))).every(Boolean))
+  await until('all are', async () => (await Promise.all(ids.map(async id => (await app.tus.find(id))?.processed))).every(Boolean), PATIENCE)
   const exited = once(survivor, 'exit')
   survivor.kill('SIGKILL')
   await exited
@@ -57,12 +60,4 @@ async function readNotes (log: string): Promise<Note[]> {
     const [what, id, pid] = line.split(' ')
     return { what: what!, id: id!, pid: Number(pid) }
   })
-}
-
-async function until (holds: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 600; tries++) {
-    if (await holds()) return
-    await new Promise(resolve => setTimeout(resolve, 100))
-  }
-  throw new Error('it did not happen within a minute')
 }

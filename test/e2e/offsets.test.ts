@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { makeRandom, type Random } from '../support/proxy-random.js'
 import { Proxy } from '../support/proxy.js'
@@ -7,6 +6,7 @@ import { ServerProcess } from '../support/server-process.js'
 import { download, makeBytes, sha256 } from '../support/tus-client-bytes.js'
 import { RawConnection, askOffset, createUpload } from '../support/tus-client-raw.js'
 import { Journal } from '../support/tus-client.js'
+import { sleep, until } from '../support/waiting.js'
 
 // An acknowledged offset never decreases: it is read after every acknowledgement and after every kill.
 
@@ -21,7 +21,7 @@ t.test('no acknowledged offset decreases through cuts, lost answers, takeovers a
   const chaos = new Chaos({ server, proxy, journals: [journal], after: Array.from({ length: 8 }, (_, index) => bytes.length * (index + 1) / 10) })
 
   const patches = { sent: 0, acknowledged: 0 }
-  for (const end = Date.now() + 120_000; journal.offset < bytes.length && Date.now() < end;) {
+  while (journal.offset < bytes.length) {
     patches.sent++
     const acknowledged = await sendSome({ port: proxy.port, server, path, journal, bytes, random })
     const before = journal.offset
@@ -68,7 +68,7 @@ t.test('of clients that race for one upload one at a time goes on, and no byte c
   const statuses: Record<string, number> = {}
 
   const race = async () => {
-    for (const end = Date.now() + 60_000; journal.offset < bytes.length && Date.now() < end;) {
+    while (journal.offset < bytes.length) {
       const offset = journal.offset
       const connection = await RawConnection.open(server.port)
       const length = Math.min(random.between(1, 128 * 1024), bytes.length - offset)
@@ -138,11 +138,9 @@ async function disturb (server: ServerProcess, path: string, journal: Journal): 
 }
 
 async function askUntilAnswered (server: ServerProcess, path: string): Promise<number> {
-  for (const end = Date.now() + 30_000; Date.now() < end; await sleep(20)) {
-    const offset = await askOffset(server.port, path)
-    if (offset !== null) return offset
-  }
-  throw new Error('The server did not come back')
+  let offset: number | null = null
+  await until('the server is back', async () => (offset = await askOffset(server.port, path)) !== null)
+  return offset!
 }
 
 async function checkBytes (t: Test, server: ServerProcess, { path, journal, bytes }: { path: string, journal: Journal, bytes: Buffer }): Promise<void> {

@@ -6,8 +6,8 @@ import t, { type Test } from 'tap'
 import { makeDirectory } from '../support/app.js'
 import { findChromium, launch, visit, type Visit } from '../support/browser.js'
 import { Gate } from '../support/gate.js'
-import { until as waitUntil } from '../support/http-tus.js'
 import { ServerProcess } from '../support/server-process.js'
+import { until } from '../support/waiting.js'
 
 const MB = 1024 ** 2
 const INPUT = 'input.uppy-Dashboard-input'
@@ -294,11 +294,6 @@ async function tabTo (page: Page, name: string): Promise<void> {
     await page.keyboard.press('Tab')
   }
   throw new Error(`Tab does not get to ${name}`)
-}
-
-/** On a machine that is busy with other tests, too. */
-function until (what: string, holds: () => Promise<boolean>): Promise<void> {
-  return waitUntil(what, holds, 60_000)
 }
 
 function hash (bytes: Buffer): string {

@@ -35,7 +35,7 @@ t.test('EX-5: a sweep in one process never takes an upload that is resumed in an
     const path = join(directory, url.split('/').at(-1)!)
     await patch(creator, url, 0, 'x')
     // It expires now, a little earlier or a little later.
-    const modifiedAt = new Date(Date.now() - LIFETIME - 4 + Math.random() * 10)
+    const modifiedAt = new Date(Date.now() - LIFETIME - 4 + round % 10)
     await utimes(path, modifiedAt, modifiedAt)
     const sweeping = second.tus.sweep()
     const { statusCode } = await patch(first, url, 1, 'hello')

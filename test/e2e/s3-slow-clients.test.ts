@@ -1,9 +1,9 @@
 import t from 'tap'
-import { eventually } from '../support/server-chaos.js'
 import { createBucket, createClient, getServer } from '../support/s3/bucket.js'
 import { ServerProcess } from '../support/server-process.js'
 import { download, makeBytes, sha256 } from '../support/tus-client-bytes.js'
 import { RawConnection, askOffset, createUpload } from '../support/tus-client-raw.js'
+import { until } from '../support/waiting.js'
 
 // Clients that stall in the middle of a PATCH, as many as S3_STALLED says, and a fast one beside them. Together they have sent more than the budget of memory.
 
@@ -16,7 +16,7 @@ const SIZE = 16 * MIB
 const SENT = 7 * MIB
 const FAST_SIZE = STALLED > 40 ? 256 * MIB : 64 * MIB
 
-t.test(`${STALLED} stalled uploads hold neither the memory nor a fast one beside them`, { timeout: 300_000 }, async t => {
+t.test(`${STALLED} stalled uploads hold neither the memory nor a fast one beside them`, async t => {
   const s3 = await getServer(t)
   Object.assign(process.env, { AWS_ACCESS_KEY_ID: s3.accessKeyId, AWS_SECRET_ACCESS_KEY: s3.secretAccessKey })
   const bucket = await createBucket(createClient(t, s3))
@@ -41,7 +41,7 @@ t.test(`${STALLED} stalled uploads hold neither the memory nor a fast one beside
     t.strictSame(await download(`http://127.0.0.1:${server.port}${path}`), { size: SIZE, sha256: sha256(bytes) })
   }
   for (const { connection } of stalled) connection.close()
-  t.ok(await eventually(() => server.countConnections() <= 20, 20_000), `${server.countConnections()} connections are left`)
+  await until('the connections of the clients are closed', () => server.countConnections() <= 20)
 })
 
 interface Stalled {

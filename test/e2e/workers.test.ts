@@ -1,15 +1,14 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { makeDirectory } from '../support/app.js'
 import { makeRandom } from '../support/proxy-random.js'
-import { eventually } from '../support/server-chaos.js'
 import { ServerProcess, runCli } from '../support/server-process.js'
 import { download, makeBytes, sha256 } from '../support/tus-client-bytes.js'
 import { RawConnection, askOffset, createUpload } from '../support/tus-client-raw.js'
 import { loadClient, upload } from '../support/tus-client.js'
+import { sleep, until } from '../support/waiting.js'
 
 // Several processes serve one port and one directory, and any of them may answer any request.
 
@@ -25,11 +24,9 @@ t.test('a worker that is killed is replaced, and what it held is free', async t 
   await stalled.patch(path, 0, 1000).write(makeBytes(1, 10))
   await server.waitForBytes(path, 10)
   for (const pid of workers) process.kill(pid, 'SIGKILL')
-  t.ok(await eventually(() => server.getWorkers().filter(pid => !workers.includes(pid)).length === WORKERS, 20_000), 'each has a successor')
-  t.ok(await eventually(() => isSettled(server), 20_000), 'which has cleared away after it')
-  await sleep(500)
+  await until('each has a successor', () => server.getWorkers().filter(pid => !workers.includes(pid)).length === WORKERS)
+  await until('which has cleared away after it', async () => isSettled(server) && (await readdir(join(server.directory, '.locks'))).length === 0)
   t.equal(await askOffset(server.port, path), 10, 'what had arrived is there')
-  t.strictSame(await readdir(join(server.directory, '.locks')), [])
   const exit = await server.kill('SIGTERM')
   t.strictSame([exit.code, exit.signal], [0, null])
   t.strictSame(await readdir(join(server.directory, '.processes')), [], 'all have signed off')
@@ -50,7 +47,7 @@ t.test('SIGTERM in the middle of 100 requests: each is told how far it came, and
       return { path, connection, sent }
     }))
     await Promise.all(running.map(({ path, sent }) => server.waitForBytes(path, sent)))
-    const { took, ...exit } = await server.kill('SIGTERM', 10_000)
+    const { took, ...exit } = await server.kill('SIGTERM')
     t.strictSame(exit, { code: 0, signal: null }, `it ends by itself, after ${took} ms`)
     const responses = await Promise.all(running.map(({ connection }) => connection.response()))
     t.strictSame(responses.map(response => [response?.status, Number(response?.headers['upload-offset'])]), running.map(({ sent }) => [503, sent]))
@@ -72,10 +69,10 @@ t.test('SIGHUP replaces every worker while clients upload, and no upload fails',
   const library = await loadClient('tus-js-client')
   const server = await start(t, 2)
   const replaced: number[][] = []
-  const until = performance.now() + 12_000
+  const end = performance.now() + 12_000
   let uploads = 0
   const clients = Array.from({ length: 8 }, async (_, index) => {
-    while (performance.now() < until) {
+    while (performance.now() < end) {
       const bytes = makeBytes(index, 512 * KIB)
       const journal = await upload({ library: library!, input: bytes, endpoint: server.url, options: { chunkSize: 64 * KIB } })
       t.equal(await downloadFrom(journal.url!), sha256(bytes))
@@ -85,11 +82,10 @@ t.test('SIGHUP replaces every worker while clients upload, and no upload fails',
     }
   })
   const rolling = (async () => {
-    while (performance.now() < until - 4_000) {
+    while (performance.now() < end - 4_000) {
       const before = server.getWorkers()
       server.signal('SIGHUP')
-      const done = await eventually(() => server.getWorkers().length === 2 && !server.getWorkers().some(pid => before.includes(pid)), 30_000)
-      t.ok(done, 'all were replaced')
+      await until('all are replaced', () => server.getWorkers().length === 2 && !server.getWorkers().some(pid => before.includes(pid)))
       replaced.push(before)
     }
   })()
@@ -118,8 +114,8 @@ t.test('a worker that dies while others are replaced gets one successor', async 
   const before = server.getWorkers()
   server.signal('SIGHUP')
   process.kill(before.at(-1)!, 'SIGKILL')
-  t.ok(await eventually(() => !server.getWorkers().some(pid => before.includes(pid)), 30_000), 'all were replaced')
-  t.ok(await eventually(() => server.getWorkers().length === WORKERS && isSettled(server), 20_000))
+  await until('all are replaced', () => !server.getWorkers().some(pid => before.includes(pid)))
+  await until('they have settled', () => server.getWorkers().length === WORKERS && isSettled(server))
   await sleep(1_000)
   t.equal(server.getWorkers().length, WORKERS)
 })

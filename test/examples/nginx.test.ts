@@ -7,8 +7,9 @@ import { connect, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { makeDirectory } from '../support/app.js'
-import { findPort, startExample } from '../support/example.js'
+import { startExample } from '../support/example.js'
 import { BYTES, TUS, sleep, until } from '../support/http-tus.js'
+import { findPort } from '../support/ports.js'
 import { makeRandom } from '../support/proxy-random.js'
 import { Proxy } from '../support/proxy.js'
 import { ServerProcess } from '../support/server-process.js'
@@ -29,7 +30,7 @@ interface Chain {
 async function startChain (t: Test, change = (configuration: string) => configuration): Promise<Chain> {
   const uploads = await makeDirectory(t)
   const application = await startExample(t, 'behind-proxy', { UPLOADS: uploads })
-  const port = await findPort()
+  const port = await findPort(t)
   await startNginx(t, port, change((await readFile('example/nginx.conf', 'utf8')).replace('127.0.0.1:1080', `127.0.0.1:${application.port}`)))
   return { port, uploads }
 }

@@ -65,7 +65,7 @@ t.test('example/worker.mjs: two workers beside a server bring each file to its p
     const { headers } = await app.inject({ method: 'POST', url: '/files', headers: { ...TUS, ...BYTES, 'upload-length': '5' }, payload: `file${index}` })
     ids.push(headers.location!.split('/').at(-1)!)
   }
-  await until('all are in their place', async () => placed.length === ids.length, 60_000)
+  await until('all are in their place', async () => placed.length === ids.length)
   t.same(placed.sort(), [...ids].sort())
   t.same(await listNames(folder), [...ids].sort())
   for (const [index, id] of ids.entries()) t.equal(await readFile(join(folder, id), 'utf8'), `file${index}`)

@@ -262,7 +262,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     operation: { name: 'lock' },
     async check (storage, directory) {
       assert.deepEqual(await readdir(join(directory, '.locks')), [])
-      assert.equal(await storage.locker!.withLock('a', 1000, async () => 'free'), 'free')
+      assert.equal(await storage.locker!.withLock('a', 60_000, async () => 'free'), 'free')
     },
     retry: async () => {},
     async checkEnd (_storage, directory) {

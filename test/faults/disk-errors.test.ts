@@ -1,9 +1,10 @@
 import { renameSync, symlinkSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import t from 'tap'
 import { makeDirectory } from '../support/app.js'
-import { BYTES, TUS, createComplete, createUpload, head, makeBytes, patch, post, terminate } from '../support/http-tus.js'
+import { BYTES, TUS, createComplete, createUpload, head, makeBytes, patch, post, terminate, until } from '../support/http-tus.js'
 import { checkOffset, checkRefusal, finish, makeChecksum, openApp } from '../support/small-disk.app.js'
 import { FailingDisk } from '../support/small-disk.js'
 
@@ -58,8 +59,8 @@ t.test('a body whose commit fails counts for nothing', { skip: lacking }, async 
   const url = await createUpload(app, { 'upload-length': String(content.length) })
   // The device fails when the hold is on the disk and the first bytes are behind it.
   const stream = Readable.from((async function * () {
-    yield content.subarray(0, 5 * MIB)
-    await new Promise(resolve => setTimeout(resolve, 300))
+    for (let sent = 0; sent < 5; sent++) yield content.subarray(sent * MIB, (sent + 1) * MIB)
+    await until('some are on the disk', async () => (await stat(join(disk.directory, url.split('/').at(-1)!))).size >= 2 * MIB)
     disk.fail()
     yield content.subarray(5 * MIB)
   })())

@@ -203,7 +203,7 @@ t.test('workers get no claim while the disk is full, an error that says so, and 
   disk.fillInodes()
   await t.rejects(claim.done(), { code: 'TUS_ERR_STORAGE_FULL' })
   disk.free()
-  const again = (await app.tus.claim({ timeout: 5000 }))!
+  const again = (await app.tus.claim({ timeout: 60_000 }))!
   t.equal(again.upload.id, claim.upload.id, 'what could not be noted as done is given out again')
   await again.done()
   t.equal(await app.tus.claim({ timeout: 0 }), null)

@@ -59,7 +59,7 @@ t.test('bytes that could not be synced because the disk turned read-only do not 
   const body = new ReadableStream({
     async start (controller) {
       controller.enqueue(content.subarray(0, 5 * MIB))
-      await new Promise(resolve => setTimeout(resolve, 700))
+      await server.waitForBytes(path, 5 * MIB)
       disk.abort()
       controller.enqueue(content.subarray(5 * MIB))
       controller.close()

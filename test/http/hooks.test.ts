@@ -502,7 +502,7 @@ t.test('a hook that never settles', async t => {
 
   t.test('handlerTimeout answers a HEAD in time; the lock is free when the hook ends', async t => {
     for (const end of ['returns', 'throws'] as const) {
-      const { app, url } = await startApp(t, { lockTimeout: 100 }, { handlerTimeout: 500 })
+      const { app, url } = await startApp(t, { lockTimeout: 200 }, { handlerTimeout: 2000 })
       const gate = createGate()
       t.teardown(() => gate.open())
       let mode: 'refuse' | 'hang' | 'pass' = 'refuse'

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import t from 'tap'
 import { BodyBudget } from '../../lib/body-budget.js'
 import { RequestBody, type BodyOptions } from '../../lib/body.js'
+import { sleep } from '../support/waiting.js'
 
 const TOO_LONG = new Error('too long')
 
@@ -62,7 +63,7 @@ t.test('a body of unknown length that has brought all that it may is handed out 
     let settled = false
     const next = body.next().then(batch => Buffer.concat(batch ?? []).toString(), error => error).finally(() => { settled = true })
     source.push('abcd')
-    await new Promise(resolve => { setTimeout(resolve, 20) })
+    await sleep(20)
     t.notOk(settled, 'what would be undone is not written')
     source.push(more)
     t.equal(await next, outcome)
@@ -176,7 +177,7 @@ t.test('it is not the client that stalls while the storage is slow', async t => 
   source.push(Buffer.alloc(64 * 1024))
   await body.next()
   source.push(Buffer.alloc(64 * 1024))
-  await new Promise(resolve => setTimeout(resolve, 150))
+  await sleep(150)
   t.equal(body.interruption, null)
   source.push(null)
   t.equal((await readAll(body)).length, 64 * 1024)

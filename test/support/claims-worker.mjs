@@ -14,7 +14,7 @@ await app.register(fastifyTus, { storage: createFsStorage({ directory }) })
 await app.ready()
 process.stdout.write('ready\n')
 
-for await (const claim of app.tus.claims({ lease: 1000 })) {
+for await (const claim of app.tus.claims({ lease: 5000 })) {
   note('claimed', claim.upload.id)
   // Some work, so that a kill hits in the middle of it.
   await new Promise(resolve => setTimeout(resolve, 5))

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
 import type { Test } from 'tap'
+import { findPort } from './ports.js'
 import { spawnNode, waitForLine } from './server-process.js'
 
 /** The examples are JavaScript, as users will write them. */
@@ -18,7 +18,7 @@ export interface Example {
 
 /** Starts an example that is a program, and resolves when it listens. */
 export async function startExample (t: Test, name: string, env: Record<string, string> = {}, cwd = '.'): Promise<Example> {
-  const port = await findPort()
+  const port = await findPort(t)
   const child = spawnExample(t, name, { ...env, PORT: String(port) }, cwd)
   let log = ''
   child.stderr!.on('data', data => { log += data })
@@ -39,12 +39,4 @@ export function spawnExample (t: Test, name: string, env: Record<string, string>
   const child = spawnNode([new URL(`../../example/${name}.mjs`, import.meta.url).pathname], { env, cwd })
   t.teardown(() => { child.kill('SIGKILL') })
   return child
-}
-
-export async function findPort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
 }

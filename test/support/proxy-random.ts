@@ -11,9 +11,10 @@ export interface Random {
   pick<Item>(items: readonly Item[]): Item
 }
 
-/** Random numbers for one test, whose seed is printed; `FASTIFY_TUS_E2E_SEED` repeats them. */
+/** Random numbers for one test, the same at each run; `FASTIFY_TUS_E2E_SEED` gives others: a seed, or `random` for one that is drawn. It is printed. */
 export function makeRandom (t: Test): Random {
-  const seed = Number(process.env.FASTIFY_TUS_E2E_SEED ?? Math.floor(Math.random() * 2 ** 32))
+  const { FASTIFY_TUS_E2E_SEED: wanted = '20260101' } = process.env
+  const seed = wanted === 'random' ? Math.floor(Math.random() * 2 ** 32) : Number(wanted)
   t.comment(`FASTIFY_TUS_E2E_SEED=${seed}`)
   return createRandom(seed)
 }

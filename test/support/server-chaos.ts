@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Proxy } from './proxy.js'
 import type { ServerProcess } from './server-process.js'
 import type { Journal } from './tus-client.js'
@@ -62,10 +61,4 @@ export class Chaos {
     const offset = await askOffset(this.#options.server.port, new URL(journal.url).pathname)
     if (offset !== null) journal.learnt(offset, before, 'HEAD after a kill')
   }
-}
-
-/** Waits until something holds; `false` if it does not within `timeout` ms. */
-export async function eventually (holds: () => boolean, timeout: number): Promise<boolean> {
-  for (const end = performance.now() + timeout; performance.now() < end; await sleep(50)) if (holds()) return true
-  return holds()
 }

@@ -1,11 +1,11 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { makeDirectory } from './app.js'
+import { findPort } from './ports.js'
 import { DEADLINE, until } from './waiting.js'
 
 /** The built command, as a user runs it. */
@@ -47,7 +47,7 @@ export class ServerProcess {
   }
 
   static async start (t: Test, { flags = [], directory }: ServerOptions = {}): Promise<ServerProcess> {
-    const server = new ServerProcess(await findPort(), directory ?? await makeDirectory(t), flags)
+    const server = new ServerProcess(await findPort(t), directory ?? await makeDirectory(t), flags)
     t.teardown(async () => { await server.kill('SIGKILL') })
     await server.restart()
     return server
@@ -214,26 +214,6 @@ export async function waitForLine (child: ChildProcess, pattern: RegExp, getLog 
       child.off('exit', onExit)
       resolve(line)
     })
-  })
-}
-
-/**
- * A free port below those that the system gives to outgoing connections: a client that retries while the server is down must
- * not be given the server's port as its own.
- */
-async function findPort (): Promise<number> {
-  for (let attempt = 0; attempt < 100; attempt++) {
-    const port = 10_000 + Math.floor(Math.random() * 20_000)
-    if (await isFree(port)) return port
-  }
-  throw new Error('No free port was found')
-}
-
-function isFree (port: number): Promise<boolean> {
-  return new Promise(resolve => {
-    const server = createServer()
-    server.once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
 }
 

@@ -67,6 +67,14 @@ export class RawConnection {
     }
   }
 
+  /** Resolves when an answer has begun to arrive, or none will. */
+  get ended (): Promise<void> {
+    if (this.answered || this.#closed) return Promise.resolve()
+    return new Promise(resolve => {
+      for (const event of ['data', 'end', 'close']) this.socket.once(event, () => resolve())
+    })
+  }
+
   close (): void {
     this.socket.destroy()
   }

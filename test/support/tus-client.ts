@@ -90,7 +90,7 @@ export interface UploadRun {
 }
 
 /** Uploads a file with a stock client that tries again soon and often; resolves when the client says that it is done. */
-export async function upload ({ library, input, endpoint, options = {}, journal = new Journal(), deadline = 180_000 }: UploadRun): Promise<Journal> {
+export async function upload ({ library, input, endpoint, options = {}, journal = new Journal(), deadline = 400_000 }: UploadRun): Promise<Journal> {
   const starts = new WeakMap<object, number>()
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => {

@@ -2,11 +2,12 @@ import { BlobServiceClient, type ContainerClient, type StoragePipelineOptions } 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { findPort } from '../ports.js'
+import { until } from '../waiting.js'
 
 const AZURITE = fileURLToPath(new URL('../../../node_modules/.azurite/node_modules/azurite/dist/src/blob/main.js', import.meta.url))
 
@@ -25,7 +26,7 @@ export const skip = process.env.AZURE_ENDPOINT || existsSync(AZURITE) ? false : 
 export async function getAccount (t: Test): Promise<Account> {
   const { AZURE_ENDPOINT, AZURE_ACCOUNT, AZURE_KEY } = process.env
   if (AZURE_ENDPOINT) return { endpoint: AZURE_ENDPOINT, name: AZURE_ACCOUNT!, key: AZURE_KEY! }
-  const port = await findPort()
+  const port = await findPort(t)
   const { NODE_OPTIONS, ...env } = process.env
   const args = ['--blobPort', String(port), '--inMemoryPersistence', '--silent', '--disableTelemetry']
   const child = spawn(process.execPath, [AZURITE, ...args], { env, cwd: tmpdir(), stdio: 'ignore' })
@@ -57,20 +58,11 @@ export function describeAccount ({ endpoint, name, key }: Account): string {
   return `DefaultEndpointsProtocol=${new URL(endpoint).protocol.slice(0, -1)};AccountName=${name};AccountKey=${key};BlobEndpoint=${endpoint};`
 }
 
-async function findPort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
 async function waitForPort (port: number, hasEnded: () => boolean): Promise<void> {
-  while (!await canConnect(port)) {
+  await until('Azurite listens', async () => {
     if (hasEnded()) throw new Error('Azurite has ended')
-    await sleep(50)
-  }
+    return canConnect(port)
+  })
 }
 
 async function canConnect (port: number): Promise<boolean> {
