@@ -84,7 +84,7 @@ export class Workers {
 
   async #rollAll (): Promise<void> {
     for (const old of getWorkers()) {
-      // One that has died is replaced when all others are.
+      // One that has died meanwhile is replaced when all others are.
       if (old.isDead()) continue
       await this.#fork()
       if (this.#stopping) return
@@ -118,8 +118,9 @@ export class Workers {
 /** The environment variable that tells a worker its port, whatever its flags say. */
 export const WORKER_PORT = 'FASTIFY_TUS_WORKER_PORT'
 
+/** Those that live: one that has ended stays in the list of Node until its channel is closed, too. */
 function getWorkers (): Worker[] {
-  return Object.values(cluster.workers ?? {}).filter(worker => worker !== undefined)
+  return Object.values(cluster.workers ?? {}).filter(worker => worker !== undefined).filter(worker => !worker.isDead())
 }
 
 function killAll (): never {

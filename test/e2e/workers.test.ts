@@ -1,5 +1,6 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { makeDirectory } from '../support/app.js'
@@ -16,7 +17,7 @@ const KIB = 1024
 const WORKERS = 3
 
 t.test('a worker that is killed is replaced, and what it held is free', async t => {
-  const server = await start(t)
+  const server = await ServerProcess.start(t, { flags: ['--workers', String(WORKERS), '--log-level', 'info'] })
   const workers = server.getWorkers()
   t.equal(workers.length, WORKERS)
   const path = await createUpload(server.port, 1000)
@@ -27,6 +28,8 @@ t.test('a worker that is killed is replaced, and what it held is free', async t 
   await until('each has a successor', () => server.getWorkers().filter(pid => !workers.includes(pid)).length === WORKERS)
   await until('which has cleared away after it', async () => isSettled(server) && (await readdir(join(server.directory, '.locks'))).length === 0)
   t.equal(await askOffset(server.port, path), 10, 'what had arrived is there')
+  // One that is told to stop before it listens just ends.
+  await until('all listen', () => server.getWorkers().every(pid => server.log.includes(`"pid":${pid},"hostname":"${hostname()}","msg":"Server listening`)))
   const exit = await server.kill('SIGTERM')
   t.strictSame([exit.code, exit.signal], [0, null])
   t.strictSame(await readdir(join(server.directory, '.processes')), [], 'all have signed off')
