@@ -136,7 +136,7 @@ t.test('example/nginx-auth.conf: nginx asks an application about each request, a
   })
   await app.listen({ host: '127.0.0.1', port: 0 })
   const server = await ServerProcess.start(t, { flags: ['--trust-proxy', '127.0.0.1'] })
-  const port = await findPort()
+  const port = await findPort(t)
   const configuration = await readFile('example/nginx-auth.conf', 'utf8')
   await startNginx(t, port, configuration.replace('127.0.0.1:1080', `127.0.0.1:${server.port}`).replace('127.0.0.1:3000', `127.0.0.1:${(app.server.address() as AddressInfo).port}`))
   const ask = (method: string, url: string, headers: Record<string, string>, body?: Buffer) => fetch(url, { method, headers: { ...TUS, ...headers }, ...body && { body } })
