@@ -30,6 +30,8 @@ export async function registering (app: FastifyInstance): Promise<void> {
   await app.register(tus, { expiration: { incomplete: 1, complete: null } })
   await app.register(tus, { storage: createFsStorage({ directory: '.', durability: 'none' }), locker: createMemoryLocker({ maxWaiting: 5 }) })
   await app.register(tus, { generateId: async (request, metadata) => `${request.id}${metadata.filename}`, location: (request, id) => `${request.host}/${id}` })
+  await app.register(tus, { scope: request => request.ip })
+  await app.register(tus, { scope: async ({ headers }) => String(headers['x-user']) })
   await app.register(tus, { cors: { origin: true }, routeOptions: { onRequest: async request => { request.log.info('x') }, config: {}, logLevel: 'warn' } })
   await app.register(tus, { logLevel: 'warn' })
 
@@ -51,6 +53,10 @@ export async function registering (app: FastifyInstance): Promise<void> {
   await app.register(tus, { storage: {} })
   // @ts-expect-error an id is a string
   await app.register(tus, { generateId: () => 7 })
+  // @ts-expect-error a scope is a string
+  await app.register(tus, { scope: () => 7 })
+  // @ts-expect-error a function tells the scope of each request
+  await app.register(tus, { scope: 'a' })
   // @ts-expect-error a rate is of bytes in a window
   await app.register(tus, { minRate: 1024 })
   // @ts-expect-error so many bytes in what time
