@@ -5,10 +5,11 @@ import { BodyBudget } from './body-budget.js'
 import { DigestPool } from './digest-pool.js'
 import { ExpiredIds } from './expiration.js'
 import { Hooks } from './hooks.js'
-import { createMemoryLocker, type Locker } from './locker.js'
+import type { Locker } from './locker.js'
 import { OpenBodies } from './open-bodies.js'
 import { fitToStorage, type ResolvedOptions } from './options.js'
 import { createScopes, type Scopes } from './scope.js'
+import { SharedStorage } from './shared-storage.js'
 import type { Storage } from './storage.js'
 import { traceLocker } from './traced-locker.js'
 
@@ -41,17 +42,18 @@ export interface Context {
 /** @param prefix of the routes, with those of the scopes around them */
 export function createContext (wanted: ResolvedOptions, storage: Storage, prefix: string): Context {
   const options = fitToStorage(wanted, storage)
+  const shared = SharedStorage.of(storage)
   return {
     options,
     storage,
-    locker: traceLocker(options.locker ?? storage.locker ?? createMemoryLocker()),
+    locker: traceLocker(options.locker ?? storage.locker ?? shared.locker),
     excludesEverywhere: (options.locker ?? storage.locker) !== undefined,
     hooks: new Hooks(),
     admission: new Admission(options.maxConcurrentUploads),
     budget: new BodyBudget(),
     digestPool: new DigestPool(options.digestThreads),
     openBodies: new OpenBodies(),
-    receiving: new Set(),
+    receiving: shared.receiving,
     arrivals: new Arrivals(),
     background: new Background(),
     expiredIds: new ExpiredIds(),

@@ -7,6 +7,7 @@ import { getExpiry } from './expiration.js'
 import { sendInterim } from './interim.js'
 import type { Exchange } from './operations/exchange.js'
 import type { Described, Offer, Protocol } from './protocols/protocol.js'
+import { setUpload } from './request-upload.js'
 import { checkUntouched, getSource } from './untouched-body.js'
 import type { Upload } from './upload.js'
 
@@ -18,7 +19,7 @@ export function createExchange ({ options, budget, openBodies }: Context, reques
   return {
     request,
     log: request.log,
-    see (upload) { request.upload = upload },
+    see: upload => setUpload(request, upload),
     isAnswered: () => isAnswered(reply),
     announce: early.announce,
     progress: early.progress,

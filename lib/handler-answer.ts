@@ -5,6 +5,7 @@ import { releaseConnection } from './connection.js'
 import { capture } from './kept-answer.js'
 import type { Exchange } from './operations/exchange.js'
 import { replaceBody } from './problem.js'
+import { setUpload } from './request-upload.js'
 import type { Upload } from './upload.js'
 import type { Call } from './verbs.js'
 
@@ -14,7 +15,7 @@ export type Handler = (this: FastifyInstance, request: FastifyRequest, reply: Fa
 /** Runs the handler for a complete upload, and resolves when what it said is kept and on its way, or nobody is there to hear it. */
 export function answer (handler: Handler, instance: FastifyInstance, call: Call, upload: Upload, keep: Keep): Promise<void> {
   const { request, reply } = call
-  request.upload = upload
+  setUpload(request, upload)
   request.body = undefined
   return new Promise(resolve => {
     pending.set(reply, { call, upload, keep, headers: { ...reply.getHeaders() }, resolve })

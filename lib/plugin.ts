@@ -3,35 +3,37 @@ import { createFsStorage } from '../adapters/fs/index.js'
 import { createApi, type TusApi } from './api.js'
 import { createContext } from './context.js'
 import { registerCors } from './cors.js'
+import { TUS_ERR_DECORATOR_PRESENT } from './errors.js'
 import { answerExpectContinue } from './expect-continue.js'
+import { drainTogether } from './open-bodies.js'
 import { resolveOptions, type TusOptions } from './options.js'
+import { decorateRequests } from './request-upload.js'
 import { createResumable } from './resumable.js'
 import { registerRoutes } from './routes.js'
+import { SharedStorage } from './shared-storage.js'
 import { startSweeper } from './sweeper.js'
-import type { Upload } from './upload.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
     tus: TusApi
   }
-  interface FastifyRequest {
-    /** The upload that this request is about, as it was last known; `null` where there is none. */
-    upload: Upload | null
-  }
 }
 
 /** Options → context → `app.tus` → routes in a scope of their own → an orderly end. */
 export async function plugin (app: FastifyInstance, given: TusOptions): Promise<void> {
+  if (Object.hasOwn(app, 'tus')) throw TUS_ERR_DECORATOR_PRESENT({ decorator: 'tus' })
   const options = resolveOptions(given)
   const storage = options.storage ?? createFsStorage({ directory: './uploads' })
   const context = createContext(options, storage, `${app.prefix.replace(/\/$/, '')}${options.prefix}`)
-  await storage.open?.()
+  // Closed after all that is stopped below: hooks of this kind run from the last to the first.
+  app.addHook('onClose', await SharedStorage.of(storage).open())
   // Only who wants metrics has the package for them.
   const stopMetrics = options.metrics && await (await import('./metrics/start.js')).startMetrics(options.metrics, app.server)
 
   app.decorate('tus', { ...createApi(context, app.log), resumable: createResumable(app, context) })
-  app.decorateRequest('upload', null)
-  app.addHook('preClose', () => context.openBodies.drain(DRAIN_DEADLINE))
+  decorateRequests(app)
+  const drain = drainTogether(app.server, context.openBodies)
+  app.addHook('preClose', () => drain(DRAIN_DEADLINE))
   const sweeper = startSweeper(context, app.log)
   app.addHook('onClose', async () => {
     context.arrivals.close()
@@ -39,7 +41,6 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
     await sweeper.stop()
     await context.background.drain()
     await context.digestPool.close()
-    await storage.close?.()
   })
   answerExpectContinue(app)
 

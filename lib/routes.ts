@@ -18,6 +18,7 @@ import { noteProblem, replaceBody } from './problem.js'
 import { checkOverride, omitOverride } from './protocols/method-override.js'
 import type { Answer, Message, Offer, Protocol } from './protocols/protocol.js'
 import { recognize, selectProtocol } from './protocols/select.js'
+import { setUpload } from './request-upload.js'
 import { holdBody } from './untouched-body.js'
 import { createEntrance, type Enter } from './scope.js'
 import { isValidId, type Upload } from './upload.js'
@@ -77,6 +78,7 @@ function createSite (context: Context): Site {
 export function handle (site: Site, verbs: Verbs, request: FastifyRequest, reply: FastifyReply): Promise<unknown> | FastifyReply {
   // A hook has answered, and its response is still on its way through the `onSend` hooks.
   if (isAnswered(reply)) return reply
+  setUpload(request, null)
   holdBody(request, reply)
   const facts: RequestMessage = { request, reply, method: request.method }
   return requests.hasSubscribers ? requests.tracePromise(() => answerRequest(site, verbs, facts), facts) : answerRequest(site, verbs, facts)

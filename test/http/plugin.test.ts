@@ -111,12 +111,6 @@ t.test('several instances live side by side', async t => {
   t.equal((await head(app, getPath(created).replace('/a/', '/b/'))).statusCode, 404)
 })
 
-t.test('two instances in one scope are an error', async t => {
-  const app = makeBare(t)
-  await app.register(fastifyTus, { storage: createMemoryStorage() })
-  await t.rejects(async () => await app.register(fastifyTus, { storage: createMemoryStorage(), prefix: '/more' }), { code: 'FST_ERR_DEC_ALREADY_PRESENT' })
-})
-
 t.test('a bad option throws at registration, and names the option', async t => {
   const bad: ReadonlyArray<readonly [name: string, values: readonly unknown[]]> = [
     ['prefix', ['files', '', 7, '/a b', '/a?b', '/a#b', '/*', '/:id', null]],
