@@ -110,4 +110,4 @@ export function formatHead (method, path, headers = {}) {
 }
 
 /** How long an answer may take, in ms: far beyond the `lockTimeout` of 10 s. */
-const DEADLINE = 30_000
+const DEADLINE = 120_000

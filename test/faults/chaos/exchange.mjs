@@ -79,7 +79,7 @@ export async function openConnection (run, random) {
 /**
  * Tries again and again, a moment apart, until `attempt` resolves to something else than `null`.
  *
- * @returns `null` if that does not happen for two minutes, which is a violation
+ * @returns `null` if that does not happen for five minutes, which is a violation
  */
 export async function insist (run, random, journal, what, attempt) {
   const end = performance.now() + PATIENCE
@@ -101,4 +101,4 @@ export async function locate (run, random, journal) {
   return response?.headers['upload-offset'] === undefined ? null : Number(response.headers['upload-offset'])
 }
 
-const PATIENCE = 120_000
+const PATIENCE = 300_000

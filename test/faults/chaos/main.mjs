@@ -77,8 +77,7 @@ async function perform (run, flags, directory) {
   run.stop()
   await Promise.all(clients)
   await stopKiller()
-  // What was killed last is there again.
-  await sleep(1500)
+  await run.servers.recover()
   await finishAll(run, createRandom(`${flags.seed}/end`))
   clearInterval(progress)
   return clearUp(run)

@@ -92,7 +92,7 @@ export class Run {
 }
 
 /** How long 503 is right after a server was told to stop, in ms. */
-const DRAIN = 12_000
+const DRAIN = 30_000
 /** How long a strike is felt, in ms. */
 const CALM = 1000
 /** Of finished uploads that stay on the disk until the end. */

@@ -90,6 +90,11 @@ class Cluster extends Servers {
   get pids () { return listChildren(this.#child.pid) }
   get allPids () { return [this.#child.pid, ...this.pids] }
 
+  /** Resolves when what was killed has a successor. */
+  async recover () {
+    while (this.pids.length < this.options.workers) await sleep(50)
+  }
+
   /** Tells all to end; resolves to what is wrong with how they did. */
   async stop () {
     this.stopping = true
@@ -109,10 +114,12 @@ class Cluster extends Servers {
 /** Independent processes, each at a port of its own, started again as soon as they end. */
 class Processes extends Servers {
   #running = new Map()
+  #starting = new Set()
 
   async start () {
     const ports = await Promise.all(Array.from({ length: this.options.workers }, findPort))
-    await Promise.all(ports.map(port => this.#run(port)))
+    for (const port of ports) this.#start(port)
+    await this.recover()
   }
 
   port (random) { return random.pick([...this.#running.keys()]) }
@@ -120,10 +127,20 @@ class Processes extends Servers {
   get pids () { return [...this.#running.values()].filter(child => child !== null && child.exitCode === null && child.signalCode === null).map(({ pid }) => pid) }
   get allPids () { return this.pids }
 
+  async recover () {
+    while (this.#starting.size > 0) await Promise.all(this.#starting)
+  }
+
   async stop () {
     this.stopping = true
+    await this.recover()
     const problems = await Promise.all([...this.#running.values()].map(child => child && stopChild(child)))
     return problems.filter(Boolean).join('; ') || null
+  }
+
+  #start (port) {
+    const starting = this.#run(port).catch(error => this.options.onDeath(`a process did not start: ${error.message}`)).finally(() => this.#starting.delete(starting))
+    this.#starting.add(starting)
   }
 
   async #run (port) {
@@ -133,7 +150,7 @@ class Processes extends Servers {
     child.once('exit', (code, signal) => {
       if (this.stopping) return
       if (!this.wasSignalled(child.pid)) this.options.onDeath(`process ${child.pid} ended by itself (${code ?? signal})`)
-      this.#run(port).catch(error => this.options.onDeath(`a process did not start again: ${error.message}`))
+      this.#start(port)
     })
   }
 }
@@ -201,5 +218,5 @@ async function findPort () {
   }
 }
 
-const START = 20_000
-const PATIENCE = 12_000
+const START = 120_000
+const PATIENCE = 60_000

@@ -37,7 +37,7 @@ function download (run, random, journal) {
       run.figures.count('answers', 'GET connection lost')
       resolve(null)
     }
-    const request = get({ host: '127.0.0.1', port, path: journal.path, agent: false, timeout: 30_000 }, async response => {
+    const request = get({ host: '127.0.0.1', port, path: journal.path, agent: false, timeout: 120_000 }, async response => {
       run.figures.count('answers', `GET ${response.statusCode}`)
       journal.note(`GET ${response.statusCode}`)
       if (response.statusCode !== 200) {
