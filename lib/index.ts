@@ -24,7 +24,7 @@ export { LockTimeout, createMemoryLocker, type Locker, type MemoryLockerOptions,
 export type { MetricsOptions, MetricsRegister } from './metrics/options.js'
 export type { MinRate } from './min-rate.js'
 export type { OpenApiOptions } from './openapi/document.js'
-export type { RouteOptions, TusOptions } from './options.js'
+export type { DownloadOptions, RouteOptions, TusOptions } from './options.js'
 export type { ScopeFunction } from './scope.js'
 export {
   LengthConflict, OffsetConflict, StorageFull, StorageUnavailable, UploadExists, UploadMissing,

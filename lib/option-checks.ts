@@ -33,7 +33,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   protocols: ['a list, not empty, of: tus, ietf', value => Array.isArray(value) && value.length > 0 && value.every(name => PROTOCOLS.includes(name))],
   interimResponses: BOOLEAN,
   expiration: ['false, or an object of incomplete, complete, sweepInterval, each a number of milliseconds above 0 or null', isExpiration],
-  download: BOOLEAN,
+  download: ['true, false, or { cacheControl }: the value of a Cache-Control header', value => typeof value === 'boolean' || isDownload(value)],
   locker: ['an object with a method withLock', value => hasMethods(value, ['withLock'])],
   lockTimeout: TIMEOUT,
   stallTimeout: TIMEOUT,
@@ -73,6 +73,12 @@ function isExpiration (value: unknown): boolean {
   return Object.entries(value as object).every(([name, time]) =>
     ['incomplete', 'complete', 'sweepInterval'].includes(name) && (time === null || time === undefined || (isWhole(time) && time > 0)) &&
     (name !== 'sweepInterval' || time === null || time === undefined || TIMEOUT[1](time)))
+}
+
+function isDownload (value: unknown): boolean {
+  if (!isObject(value)) return false
+  const { cacheControl, ...rest } = value as Record<string, unknown>
+  return (cacheControl === undefined || (typeof cacheControl === 'string' && CACHE_CONTROL.test(cacheControl))) && Object.keys(rest).length === 0
 }
 
 function isMinRate (value: unknown): boolean {
@@ -115,4 +121,7 @@ function hasMethods (value: unknown, names: readonly string[]): boolean {
   return isObject(value) && names.every(name => typeof (value as Record<string, unknown>)[name] === 'function')
 }
 
+/** Directives separated by commas, each a name or `name=value` (RFC 9111, 5.2). */
+const DIRECTIVE = /[\w!#$%&'*+.^`|~-]+(?:=(?:[\w!#$%&'*+.^`|~-]+|"[\w !#$%&'*+.^`|~,:;/-]*"))?/
+const CACHE_CONTROL = new RegExp(`^${DIRECTIVE.source}(?:, *${DIRECTIVE.source})*$`)
 const PREFIX = /^\/[^\s?#*:]*$/

@@ -21,6 +21,12 @@ export type RouteOptions = Pick<RouteShorthandOptions,
   'onRequest' | 'preParsing' | 'preValidation' | 'preHandler' | 'preSerialization' | 'onSend' | 'onResponse' |
   'onError' | 'onTimeout' | 'onRequestAbort' | 'config' | 'constraints' | 'logLevel' | 'errorHandler' | 'handlerTimeout'>
 
+/** How complete uploads are served as files. */
+export interface DownloadOptions {
+  /** The `Cache-Control` of responses with a file or a part of it, such as `public, max-age=3600`. Default `private, no-cache`. */
+  cacheControl?: string
+}
+
 export interface TusOptions {
   /** Where the routes are, below the prefix of the registering scope. Default `/files`. */
   prefix?: string
@@ -50,8 +56,12 @@ export interface TusOptions {
    * removed by a sweep every `sweepInterval` ms (default 10 min; `null`: only by `app.tus.sweep()`). `false`: nothing expires, nothing sweeps.
    */
   expiration?: false | { incomplete?: number | null, complete?: number | null, sweepInterval?: number | null }
-  /** Whether `GET` of a complete upload answers its bytes. Default `true`. */
-  download?: boolean
+  /**
+   * Whether `GET` and a plain `HEAD` of a complete upload answer with the file. `cacheControl` is the `Cache-Control` of these responses: who else
+   * than the client may keep them, and for how long. Errors of downloads are `no-store`. Default `{ cacheControl: 'private, no-cache' }`: a browser
+   * keeps the file and asks each time whether it may still use it, and no shared cache keeps it.
+   */
+  download?: boolean | DownloadOptions
   /** Exclusion between requests on one upload. Default: the storage's own, else one for a single process. */
   locker?: Locker
   /** How long a request waits for an upload that another one uses, in ms, before 423. Default 10 000. */
@@ -115,7 +125,8 @@ export interface ResolvedOptions {
   readonly expiration: Expiration | null
   /** In ms; `null`: no sweeps of its own. */
   readonly sweepInterval: number | null
-  readonly download: boolean
+  /** `null`: no downloads. */
+  readonly download: Readonly<Required<DownloadOptions>> | null
   readonly protocols: Enabled
   readonly interimResponses: boolean
   readonly locker: Locker | null
@@ -156,7 +167,7 @@ export function resolveOptions (options: TusOptions): ResolvedOptions {
     checksumAlgorithms: options.checksumAlgorithms ?? CHECKSUM_ALGORITHMS,
     digestThreads: options.digestThreads ?? 0,
     ...resolveExpiration(options.expiration ?? {}),
-    download: options.download ?? true,
+    download: resolveDownload(options.download ?? true),
     protocols: new Set(options.protocols ?? PROTOCOLS),
     interimResponses: options.interimResponses ?? true,
     locker: options.locker ?? null,
@@ -176,6 +187,12 @@ export function resolveOptions (options: TusOptions): ResolvedOptions {
     openapi: options.openapi ?? {},
     routeOptions: options.routeOptions ?? {}
   }
+}
+
+function resolveDownload (given: boolean | DownloadOptions): ResolvedOptions['download'] {
+  if (given === false) return null
+  const { cacheControl = 'private, no-cache' } = given === true ? {} : given
+  return { cacheControl }
 }
 
 function resolveExpiration (given: Exclude<TusOptions['expiration'], undefined>): Pick<ResolvedOptions, 'expiration' | 'sweepInterval'> {

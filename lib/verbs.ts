@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import { closeWithConnection } from './connection.js'
 import type { Context } from './context.js'
@@ -9,11 +10,11 @@ import { create } from './operations/create.js'
 import { checkReadable, findComplete, openDownload } from './operations/download.js'
 import type { Exchange } from './operations/exchange.js'
 import { checkAccess, find } from './operations/find.js'
-import { inspect } from './operations/inspect.js'
+import { inspect, observe } from './operations/inspect.js'
 import { terminate } from './operations/terminate.js'
 import type { Answer, Described, Message, Offer, Protocol } from './protocols/protocol.js'
-import { encodeOffers, selectRetrieval } from './protocols/select.js'
-import { selectRepresentation } from './representation.js'
+import { encodeOffers, isPlain, recognize, selectForPlain, selectRetrieval } from './protocols/select.js'
+import { selectRepresentation, type Selection } from './representation.js'
 import { checkUntouched, getSource } from './untouched-body.js'
 import type { Upload } from './upload.js'
 
@@ -67,6 +68,7 @@ export const post: Verb = async call => {
 }
 
 const head: Verb = async call => {
+  if (isPlain(call.message)) return headPlain(call)
   const { context, protocol, message, exchange, id } = call
   // In the draft a GET asks for the offset, too.
   if (message.method === 'GET') await checkReadable(context, id)
@@ -108,15 +110,50 @@ const remove: Verb = async ({ context, protocol, exchange, id }) => {
 }
 
 const get: Verb = async call => {
-  const { context, request, exchange, id } = call
-  const upload = await findComplete(context, id, exchange).catch(error => {
-    const protocol = selectRetrieval(error, request.upload, call.message, context.options.protocols)
+  const { context, message, request, id } = call
+  const file = await findFile(call)
+  // While there is no file, a request in the words of the draft asks for the offset as HEAD does.
+  if ('encodeInspected' in file) return isPlain(message) ? tellOffset(call, file) : head({ ...call, protocol: file })
+  const { range, ...answer } = describeFile(call, file, request.headers)
+  return { ...answer, ...range && { stream: closeWithConnection(await openDownload(context, id, range), request.raw) } }
+}
+
+/** A file answers as to GET, without its bytes. An upload that is none yet tells its offset in the draft; tus wants to be named for that. */
+const headPlain: Verb = async call => {
+  const { context, message, request, id } = call
+  const { options, storage } = context
+  const upload = await find(context, id)
+  const isServed = options.download !== null && storage.read !== undefined
+  const isFile = upload === null || (isServed && (upload.complete || upload.partial))
+  const file = isFile ? await findFile(call) : recognize(message, upload, options.protocols)
+  if ('encodeInspected' in file) return tellOffset(call, file)
+  // "For this specification, GET is the only method for which range handling is defined" (RFC 9110, 14.2)
+  const { status, headers } = describeFile(call, file, { ...request.headers, range: undefined })
+  return { status, headers }
+}
+
+/** The upload that plain HTTP asks for; where it is not complete, and its protocol lets such a request ask for the offset, that. */
+async function findFile ({ context, message, request, exchange, id }: Call): Promise<Upload | Protocol> {
+  return findComplete(context, id, exchange).catch(error => {
+    const protocol = selectRetrieval(error, request.upload, message, context.options.protocols)
     if (protocol === null) throw error
     return protocol
   })
-  if ('encodeInspected' in upload) return head({ ...call, protocol: upload })
-  const { status, headers, range } = selectRepresentation(upload, request.headers)
-  return { status, headers, ...range && { stream: closeWithConnection(await openDownload(context, id, range), request.raw) } }
+}
+
+function describeFile ({ context, message, describe }: Call, file: Upload, conditions: IncomingHttpHeaders): Selection {
+  const { download, protocols } = context.options
+  const { status, headers, range } = selectRepresentation(file, conditions)
+  // A client of the draft may ask in plain HTTP whether all has arrived.
+  const draft = status === 304 ? undefined : selectForPlain(file, message, protocols)?.encodeInspected(describe(file)).headers
+  return { status, range, headers: { ...draft, ...headers, ...download && { 'cache-control': download.cacheControl } } }
+}
+
+/** Where the upload is, as far as that is known without asking a sender to leave. */
+async function tellOffset ({ context, message, exchange, describe, id }: Call, protocol: Protocol): Promise<Answer> {
+  const upload = await observe(context, id, exchange)
+  protocol.checkVersion('HEAD', message)
+  return protocol.encodeInspected(describe(upload))
 }
 
 /** What `preFinish` returned goes out with the response; a body needs a status that may have one. */

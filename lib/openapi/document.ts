@@ -2,7 +2,7 @@ import type { Context } from '../context.js'
 import { describeIetf } from '../protocols/ietf-wording.js'
 import { describeTus } from '../protocols/tus-wording.js'
 import type { Circumstances, VerbName, Wording } from '../protocols/wording.js'
-import { describeRetrieval } from './retrieval.js'
+import { describeInspection, describeRetrieval } from './retrieval.js'
 import { SCHEMAS, describeOperation, type Json, type Labels } from './operations.js'
 
 /** How the routes appear in the document that @fastify/swagger makes. */
@@ -61,6 +61,7 @@ function describeResource (context: Context, resource: Resource, labels: Labels)
   const wordings = getWordings(context)
   const describe = (verb: VerbName, spoken = wordings) => describeOperation(verb, spoken, labels)
   const ietf = wordings.filter(({ name }) => name !== 'tus')
+  const retrieval = { wordings, asking: ietf, download: options.download !== null && storage.read !== undefined, expires: options.expiration !== null }
   switch (resource) {
     case 'target': return { options: describe('offer') }
     case 'collection': return { options: describe('offer'), post: describe('create'), put: describe('create', ietf) }
@@ -70,8 +71,8 @@ function describeResource (context: Context, resource: Resource, labels: Labels)
     }
     case 'upload': return {
       options: describe('offer'),
-      head: describe('inspect'),
-      get: describeRetrieval({ wordings, asking: ietf, download: options.download && storage.read !== undefined, expires: options.expiration !== null }, labels),
+      head: describeInspection(retrieval, labels),
+      get: describeRetrieval(retrieval, labels),
       patch: describe('append'),
       delete: describe('terminate')
     }

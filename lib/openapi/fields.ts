@@ -12,7 +12,7 @@ const BOOLEAN = { type: 'string', enum: ['?1', '?0'] }
 export const FIELDS: Readonly<Record<string, Field>> = {
   'Accept-Patch': { description: 'The type of a body that goes on with an upload', schema: TEXT },
   'Accept-Ranges': { description: 'Parts of it can be asked for', schema: { type: 'string', enum: ['bytes'] } },
-  'Cache-Control': { description: 'It must not be cached', schema: TEXT },
+  'Cache-Control': { description: 'Who may keep the response, and for how long', schema: TEXT },
   'Content-Digest': { description: 'Digests of this body (RFC 9530), by sha-256 or sha-512', schema: TEXT },
   'Content-Disposition': { description: 'The name of the file', schema: TEXT },
   'Content-Encoding': { description: 'The coding of the whole, which is stored as it comes', schema: TEXT },

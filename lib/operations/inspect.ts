@@ -1,4 +1,5 @@
 import type { Context } from '../context.js'
+import type { Upload } from '../upload.js'
 import { answerIfDue, isUnanswered } from './answer.js'
 import { finishIfDue, isUnfinished, type Completion } from './complete.js'
 import { concatenateIfDue } from './concatenate.js'
@@ -28,4 +29,15 @@ export async function inspect (context: Context, id: string, exchange: Exchange)
     exchange.log.error({ err: error, id }, 'an upload could not be completed')
     return { upload: await findFor(context, id, exchange), decision: {} }
   })
+}
+
+/**
+ * The upload as it is durable now. Takes no lock, so that a sender goes on: for requests that say nothing of continuing
+ * the upload. One that does go on with it from this offset takes the lock then, and is told where the sender had come to.
+ *
+ * @throws TUS_ERR_UPLOAD_NOT_FOUND, TUS_ERR_UPLOAD_EXPIRED, what `preAccess` throws
+ */
+export async function observe (context: Context, id: string, exchange: Exchange): Promise<Upload> {
+  await checkAccess(context, id, 'inspect', exchange)
+  return findFor(context, id, exchange)
 }

@@ -13,15 +13,23 @@ type Head = Pick<Message, 'method' | 'headers'>
 /** Which protocol a request speaks: the only place that asks. `null` if that depends on the upload: {@link recognize}. */
 export function selectProtocol (head: Head, enabled: Enabled): Protocol | null {
   const { method, headers } = head
-  if (enabled.has('tus') && (headers['tus-resumable'] !== undefined || !enabled.has('ietf'))) return tus
+  if (enabled.has('tus') && (headers['tus-resumable'] !== undefined || (!enabled.has('ietf') && !isPlain(head)))) return tus
   if (speaksIetf(head)) return getIetf(head)
+  if (isPlain(head)) return enabled.has('tus') ? downloadBesideTus : download
   if ((method === 'HEAD' || method === 'DELETE') && headers['x-http-method-override'] === undefined) return null
   if (enabled.has('tus')) return tus
   return method === 'GET' ? download : getIetf(head)
 }
 
+/** Whether a request is a GET or HEAD of plain HTTP: it has no header of either protocol. */
+export function isPlain ({ method, headers }: Head): boolean {
+  if (method !== 'GET' && method !== 'HEAD') return false
+  for (const name in headers) if (name === 'tus-resumable' || name.startsWith('upload-')) return false
+  return !isPartialUpload(headers['content-type'])
+}
+
 /**
- * Which protocol a HEAD or DELETE means that says nothing: that of the upload.
+ * Which protocol a request means that names none: that of the upload.
  *
  * @param upload `null` if there is none
  */
@@ -30,15 +38,23 @@ export function recognize (head: Head, upload: Upload | null, enabled: Enabled):
 }
 
 /**
- * A GET that says nothing is a download; of an upload that is incomplete, where its protocol has it so, it asks for the offset.
+ * The protocol in which plain HTTP may ask for an upload, too: the standard to be has no header that a request for the offset must
+ * bring. `null` for an upload of tus, which demands one.
+ */
+export function selectForPlain (upload: Upload, head: Head, enabled: Enabled): Protocol | null {
+  if (!enabled.has('ietf')) return null
+  const protocol = recognize(head, upload, enabled)
+  return protocol === tus ? null : protocol
+}
+
+/**
+ * A GET that names no protocol is a download; of an upload that is incomplete, where its protocol has it so, it asks for the offset.
  *
  * @param error why there is nothing to download
  */
 export function selectRetrieval (error: unknown, upload: Upload | null, head: Head, enabled: Enabled): Protocol | null {
   const isIncomplete = error instanceof TusError && error.code === 'TUS_ERR_UPLOAD_INCOMPLETE'
-  if (!isIncomplete || upload === null || !enabled.has('ietf')) return null
-  const protocol = recognize(head, upload, enabled)
-  return protocol === tus ? null : protocol
+  return isIncomplete && upload !== null ? selectForPlain(upload, head, enabled) : null
 }
 
 /** Which protocol a request to a resource of the application speaks: none, in most cases (IV-3). */
@@ -69,6 +85,15 @@ function getIetf (head: Head): Protocol {
 }
 
 const INTEROP = 'upload-draft-interop-version'
-/** Plain HTTP, as GET is everywhere. */
-const download: Protocol = { ...plain, getMethod: ({ method }) => method }
+/** Plain HTTP, as GET is everywhere. What is not there now may be there soon. */
+const download: Protocol = {
+  ...plain,
+  getMethod: ({ method }) => method,
+  encodeError (error, refused) {
+    const { headers, ...answer } = plain.encodeError(error, refused)
+    return { ...answer, headers: { 'cache-control': 'no-store', ...headers } }
+  }
+}
+/** Where tus is spoken, every response says so. Plain HTTP says no version of it. */
+const downloadBesideTus: Protocol = { ...tus, checkVersion: () => {} }
 const IETF = new Map([CURRENT_VERSION, ...VERSIONS_BY_HEADER.values()].map(version => [version, createIetf(version)]))

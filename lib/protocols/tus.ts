@@ -120,7 +120,7 @@ export const tus: Protocol = {
   },
 
   encodeError (error, { offer: { maxSize }, expiry }) {
-    if (!(error instanceof TusError)) return { status: 0, headers: { ...RESUMABLE, ...encodeExpiry(expiry) } }
+    if (!(error instanceof TusError)) return { status: 0, headers: { ...RESUMABLE, ...encodeExpiry(expiry), 'cache-control': 'no-store' } }
     const { offset } = error.facts
     return {
       status: error.statusCode,

@@ -80,9 +80,9 @@ t.test('the protocols can be switched off one by one', async t => {
 t.test('a request that says nothing is of the protocol that made the upload', async t => {
   const { port } = await startApp(t)
   const path = await begin(t, port, 'hello')
-  t.match(await retrieve(t, port, path), { status: 204, headers: { 'upload-offset': '5' } })
+  t.match(await retrieve(t, port, path, {}), { status: 204, headers: { 'upload-offset': '5' } })
   const made = await ask(t, port, 'POST', '/files', { 'tus-resumable': '1.0.0', 'upload-length': '5' })
-  t.match(await retrieve(t, port, getPath(made)), { status: 412, headers: { 'tus-version': '1.0.0' } })
+  t.match(await retrieve(t, port, getPath(made), {}), { status: 412, headers: { 'tus-version': '1.0.0' } })
   t.equal((await ask(t, port, 'DELETE', getPath(made))).status, 412)
   t.equal((await ask(t, port, 'DELETE', path)).status, 204)
 })

@@ -142,6 +142,8 @@ async function speakTus (app: FastifyInstance, ask: Ask): Promise<void> {
   await ask({ method: 'GET', url: complete, headers: { range: 'bytes=50-60' } })
   await ask({ method: 'GET', url: complete, headers: { 'if-none-match': '*' } })
   await ask({ method: 'GET', url: complete, headers: { 'if-match': '"x"' } })
+  for (const headers of [{}, { 'if-none-match': '*' }, { 'if-match': '"x"' }]) await ask({ method: 'HEAD', url: complete, headers })
+  for (const path of [url, '/files/missing']) await ask({ method: 'HEAD', url: path })
   await ask({ method: 'OPTIONS', url })
   await ask({ method: 'DELETE', url, headers: TUS })
   await ask({ method: 'DELETE', url, headers: TUS })
@@ -164,6 +166,7 @@ async function speakIetf (ask: Ask): Promise<void> {
   await patch({ 'upload-offset': '7' }, 'llo')
   await patch({ 'upload-offset': '10' }, 'more')
   await ask({ method: 'GET', url })
+  await ask({ method: 'HEAD', url })
   await ask({ method: 'DELETE', url, headers: { 'upload-draft-interop-version': '8' } })
   await ask({ method: 'HEAD', url, headers: { 'upload-draft-interop-version': '8' } })
 }

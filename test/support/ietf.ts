@@ -52,8 +52,8 @@ export function append (t: Test, port: number, path: string, offset: number, bod
   return ask(t, port, 'PATCH', path, { ...PARTIAL, 'upload-offset': String(offset), 'upload-complete': complete, ...headers }, body)
 }
 
-/** Where an upload is. */
-export function retrieve (t: Test, port: number, path: string, headers: Headers = {}): Promise<IetfAnswer> {
+/** Where an upload is, as a client of the draft asks; without its headers, plain HTTP asks. */
+export function retrieve (t: Test, port: number, path: string, headers: Headers = V8): Promise<IetfAnswer> {
   return ask(t, port, 'HEAD', path, headers)
 }
 

@@ -43,15 +43,25 @@ function makeMissing (random: Random, dialect: Dialect): Attempt {
 function makeInspection (random: Random, slot: Slot, dialect: Dialect): Attempt {
   const headers = formatVersion(dialect)
   const path = pathOf(slot)
-  // Without a version, what it means depends on the upload.
-  if (headers.length === 0 && slot.protocol === 'tus') return attempt(makeRequest('HEAD', path, []), reply => want(reply, 412))
-  const asked = makeRequest(headers.length > 0 && random.chance(0.2) ? 'GET' : 'HEAD', path, headers)
+  if (headers.length === 0) return makePlainInspection(slot, dialect)
+  const asked = makeRequest(random.chance(0.2) ? 'GET' : 'HEAD', path, headers)
   return attempt(asked, reply => {
     if (slot.kind === 'partial' && asked.method === 'GET') return want(reply, 404)
     if (slot.kind === 'final' && slot.offset !== slot.length) return want(reply, 403)
     slot.answered = slot.target && slot.complete
     const isLengthTold = dialect.tellsLength && slot.length !== null
     return want(reply, 204) ?? tellState(slot, dialect, reply) ?? wantField(reply, 'cache-control', 'no-store') ?? (isLengthTold ? wantField(reply, 'upload-length', String(slot.length)) : null)
+  })
+}
+
+/** HEAD of plain HTTP: a file answers as to GET; what is none yet, as the protocol has it that made the upload. No handler runs. */
+function makePlainInspection (slot: Slot, dialect: Dialect): Attempt {
+  const isFile = slot.complete && slot.kind !== 'partial'
+  return attempt(makeRequest('HEAD', pathOf(slot), []), reply => {
+    if (slot.protocol === 'tus') return want(reply, isFile ? 200 : slot.kind === 'partial' ? 404 : 412)
+    const isLengthTold = dialect.tellsLength && slot.length !== null
+    return want(reply, isFile ? 200 : 204) ?? tellState(slot, dialect, reply) ?? wantField(reply, 'cache-control', isFile ? 'private, no-cache' : 'no-store') ??
+      (isLengthTold ? wantField(reply, 'upload-length', String(slot.length)) : null)
   })
 }
 
