@@ -205,7 +205,9 @@ t.test('example/team.mjs: the owner may do everything, the team may download, al
   await assertRefused(t, server, url, bob, 404, [...FREE, 'download'])
   await assertRefused(t, server, url, eve, 404, FREE)
   t.equal((await append(url, ann, 6, 'world')).status, 204)
-  t.equal(await (await ask('GET', url, bob)).text(), 'hello world')
+  const downloaded = await ask('GET', url, bob)
+  t.equal(await downloaded.text(), 'hello world')
+  t.equal(downloaded.headers.get('cache-control'), 'private, no-cache')
   const [hidden, missing] = [await ask('GET', url, eve), await ask('GET', `${server.url}/${'0'.repeat(32)}`, eve)]
   t.same(await strip(hidden), await strip(missing))
 })
