@@ -22,6 +22,13 @@ export function releaseConnection ({ raw }: FastifyRequest, reply: FastifyReply)
   }
 }
 
+/** Ends a request without a response. A client that knows where its upload is resumes after that, and gives up after an error (URLSession). */
+export function drop (reply: FastifyReply): null {
+  reply.hijack()
+  reply.raw.destroy()
+  return null
+}
+
 /**
  * Closes what is sent as the response to `request` when its connection goes.
  *

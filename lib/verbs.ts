@@ -1,8 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
-import { closeWithConnection } from './connection.js'
+import { closeWithConnection, drop } from './connection.js'
 import type { Context } from './context.js'
+import { TusError } from './errors.js'
 import { replay } from './kept-answer.js'
 import { append } from './operations/append.js'
 import type { Completion } from './operations/complete.js'
@@ -59,12 +60,18 @@ export const post: Verb = async call => {
   const { context, protocol, offer, message, request, reply, exchange } = call
   const command = protocol.decodeCreate(message, offer)
   if (command.body !== null && command.body.declared !== 0) checkUntouched(getSource(request))
-  const completion = await create(context, command, exchange).catch(error => {
-    // The upload is there, and only its completion was refused: the client must be able to try that again.
+  let announced = false
+  const announce: Exchange['announce'] = upload => {
+    announced = exchange.announce(upload)
+    return announced
+  }
+  const completion = await create(context, command, { ...exchange, announce }).catch(error => {
+    if (announced && isEndedByServer(error)) return drop(reply)
+    // The upload exists, and only its completion was refused, or its body cut: the client must be able to try that again.
     if (request.upload && command.resumable) reply.header('location', call.describe(request.upload).locate())
     throw error
   })
-  return answer(call, completion, described => protocol.encodeCreated(described, command.body !== null))
+  return completion && answer(call, completion, described => protocol.encodeCreated(described, command.body !== null))
 }
 
 const head: Verb = async call => {
@@ -82,6 +89,11 @@ const patch: Verb = async call => {
   const command = await decode(() => protocol.decodeAppend(message, offer), context, id, exchange)
   if (command.declared !== 0) checkUntouched(getSource(request))
   return answer(call, await append(context, id, command, exchange), described => protocol.encodeAppended(described))
+}
+
+/** Whether a body ended early although its client is well, and will be back. */
+function isEndedByServer (error: unknown): boolean {
+  return error instanceof TusError && (error.code === 'TUS_ERR_BODY_STALLED' || error.code === 'TUS_ERR_SHUTTING_DOWN')
 }
 
 /** What the application has said of a complete upload, now or before, comes before what the protocol has to say. */

@@ -21,6 +21,11 @@ export interface CreateCommand {
   readonly digests: Purpose['digests']
   /** Whether the client can come back to it. What an interruption leaves of any other is removed. */
   readonly resumable: boolean
+  /**
+   * What the client is told if the server ends the body early: that the upload is created, with its offset, or an error. A client that meant to send all of it
+   * may take any success for that of the whole.
+   */
+  readonly whenCut: 'created' | 'refused'
 }
 
 /** A request to append to an upload, whatever protocol said it. */

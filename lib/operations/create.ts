@@ -100,7 +100,10 @@ async function fill (context: Context, upload: Upload, command: Filling, announc
   } catch (error) {
     if (isInterruption(error) && resumable && (announced || error.code !== 'TUS_ERR_BODY_CUT')) {
       const offset = error.facts.offset as number
-      return offset > 0 ? { ...upload, offset, modifiedAt: new Date() } : upload
+      const cut = offset > 0 ? { ...upload, offset, modifiedAt: new Date() } : upload
+      if (command.whenCut === 'created') return cut
+      exchange.see(cut)
+      throw error
     }
     await undo(context, upload, resumable && !isBeyond(error, body) ? 'empty' : 'any', exchange)
     throw error

@@ -15,8 +15,12 @@ export interface Version {
   readonly lifetime: 'expires' | 'max-age' | null
   /** Interim responses tell the progress, and not only where the upload is. */
   readonly hasProgress: boolean
-  /** Headers of an upload may not be in a request that has no use for them. */
+  /** `Upload-Offset` and the completeness may not be in a HEAD or DELETE. */
   readonly isStrict: boolean
+  /** The answer to HEAD may tell the length. */
+  readonly tellsLength: boolean
+  /** The status of an append that leaves the upload incomplete. */
+  readonly appended: 201 | 204
   /**
    * An upload is complete at its length, also if nobody says so: tus-js-client 4 sends the rest of a file with `Upload-Complete: ?0` after an interruption, and takes
    * it for done when the offset is the length.
@@ -26,6 +30,9 @@ export interface Version {
   readonly hasCompletedProblem: boolean
 }
 
+/** The newest number that is known. What has a greater one is taken for the standard to be, too. */
+const LATEST = 9
+
 const CURRENT: Version = {
   interop: null,
   completeness: 'upload-complete',
@@ -34,21 +41,36 @@ const CURRENT: Version = {
   lifetime: 'max-age',
   hasProgress: true,
   isStrict: false,
+  tellsLength: true,
+  appended: 204,
   endsAtLength: false,
   hasCompletedProblem: false
 }
 
-const VERSIONS: readonly Version[] = [
+export const KNOWN_VERSIONS: readonly Version[] = [
   // draft -01: iOS 17, macOS 14
-  { ...CURRENT, interop: 3, completeness: 'upload-incomplete', silence: 'complete', hasMediaType: false, lifetime: null, hasProgress: false, isStrict: true },
+  { ...CURRENT, interop: 3, completeness: 'upload-incomplete', silence: 'complete', hasMediaType: false, lifetime: null, hasProgress: false, isStrict: true, tellsLength: false, appended: 201 },
   // draft -03: iOS 18.0, tus-js-client `ietf-draft-03`
-  { ...CURRENT, interop: 5, hasMediaType: false, lifetime: null, endsAtLength: true },
+  { ...CURRENT, interop: 5, hasMediaType: false, lifetime: null, endsAtLength: true, isStrict: true, appended: 201 },
   // drafts -04 and -05: iOS 18.1, tus-js-client `ietf-draft-05`
-  { ...CURRENT, interop: 6, lifetime: 'expires', endsAtLength: true, hasCompletedProblem: true },
-  // drafts -09 and later
-  { ...CURRENT, interop: 8 }
+  { ...CURRENT, interop: 6, lifetime: 'expires', endsAtLength: true, hasCompletedProblem: true, isStrict: true, appended: 201 },
+  // drafts -09 to -11
+  { ...CURRENT, interop: 8 },
+  // drafts -12 and later
+  { ...CURRENT, interop: LATEST }
 ]
 
 /** The standard to be, and what clients send of its drafts, by the value of their header. */
 export const CURRENT_VERSION = CURRENT
-export const VERSIONS_BY_HEADER: ReadonlyMap<string, Version> = new Map(VERSIONS.map(version => [String(version.interop), version]))
+const VERSIONS_BY_HEADER: ReadonlyMap<string, Version> = new Map(KNOWN_VERSIONS.map(version => [String(version.interop), version]))
+
+/**
+ * The version that a client of this number speaks. One that never was known is the standard to be without a number, so without interim responses (IV-1);
+ * a later one is the same with its own number.
+ */
+export function findVersion (interop: string): Version {
+  const known = VERSIONS_BY_HEADER.get(interop)
+  if (known) return known
+  const number = /^[1-9]\d{0,8}$/.test(interop) ? Number(interop) : 0
+  return number > LATEST ? { ...CURRENT, interop: number } : CURRENT
+}

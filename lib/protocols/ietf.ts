@@ -68,7 +68,8 @@ export function createIetf (version: Version): Protocol {
         body: content.present || headers['content-digest'] !== undefined ? decodeBody(message, content) : null,
         completion: chooseEnding(complete, content, version),
         digests: decodeReprDigests(headers),
-        resumable: true
+        resumable: true,
+        whenCut: complete ? 'refused' : 'created'
       }
     },
 
@@ -98,7 +99,7 @@ export function createIetf (version: Version): Protocol {
 
     /** The last one is answered as the first would have been, had it brought everything (AP-7). */
     encodeAppended (described) {
-      return isProcessed(described.upload) ? encodeCreated(described, true) : { status: 204, headers: describeUpload(described) }
+      return isProcessed(described.upload) ? encodeCreated(described, true) : { status: version.appended, headers: describeUpload(described) }
     },
 
     encodeInspected (described) {
@@ -109,7 +110,7 @@ export function createIetf (version: Version): Protocol {
         status: 204,
         headers: {
           ...describeUpload(described),
-          ...upload.length !== null && upload.length <= LARGEST_INTEGER && !version.isStrict && { 'upload-length': String(upload.length) },
+          ...upload.length !== null && upload.length <= LARGEST_INTEGER && version.tellsLength && { 'upload-length': String(upload.length) },
           'cache-control': 'no-store'
         }
       }

@@ -25,7 +25,8 @@ export const plain: Protocol = {
       body: present || headers['content-digest'] !== undefined ? { declared, verification: decodeContentDigest(headers), onOverflow: 'remove' } : null,
       completion: declared === null ? 'at-end-of-body' : 'at-length',
       digests: decodeReprDigests(headers),
-      resumable: false
+      resumable: false,
+      whenCut: 'refused'
     }
   },
 

@@ -1,7 +1,7 @@
 import { TusError } from '../errors.js'
 import type { Upload } from '../upload.js'
 import { parseComplete, isPartialUpload } from './ietf-headers.js'
-import { CURRENT_VERSION, VERSIONS_BY_HEADER, type Version } from './ietf-versions.js'
+import { CURRENT_VERSION, findVersion, KNOWN_VERSIONS, type Version } from './ietf-versions.js'
 import { createIetf, IETF_ECHO } from './ietf.js'
 import type { Enabled } from './names.js'
 import { plain } from './plain.js'
@@ -74,14 +74,15 @@ function speaksIetf ({ headers }: Head): boolean {
   return headers[INTEROP] !== undefined || headers['upload-complete'] !== undefined || isPartialUpload(headers['content-type'])
 }
 
-/** A version that nobody here knows is taken for the standard to be, without interim responses (IV-1). */
 function getVersion ({ headers }: Head): Version {
   const interop = headers[INTEROP]
-  return (typeof interop === 'string' ? VERSIONS_BY_HEADER.get(interop.trim()) : undefined) ?? CURRENT_VERSION
+  return typeof interop === 'string' ? findVersion(interop.trim()) : CURRENT_VERSION
 }
 
+/** Made once for each version: those that are kept are few, because a client may name any number that is later. */
 function getIetf (head: Head): Protocol {
-  return IETF.get(getVersion(head))!
+  const version = getVersion(head)
+  return IETF.get(version) ?? createIetf(version)
 }
 
 const INTEROP = 'upload-draft-interop-version'
@@ -96,4 +97,4 @@ const download: Protocol = {
 }
 /** Where tus is spoken, every response says so. Plain HTTP says no version of it. */
 const downloadBesideTus: Protocol = { ...tus, checkVersion: () => {} }
-const IETF = new Map([CURRENT_VERSION, ...VERSIONS_BY_HEADER.values()].map(version => [version, createIetf(version)]))
+const IETF = new Map([CURRENT_VERSION, ...KNOWN_VERSIONS].map(version => [version, createIetf(version)]))

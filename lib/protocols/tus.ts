@@ -48,7 +48,8 @@ export const tus: Protocol = {
       body: hasBody(message) ? decodeCreationBody(message, offer) : null,
       completion: 'at-length',
       digests: NONE,
-      resumable: true
+      resumable: true,
+      whenCut: 'created'
     }
   },
 

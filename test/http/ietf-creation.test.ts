@@ -75,7 +75,7 @@ t.test('CN-7, AP-13, AP-14, ST-7: while bytes come in, 104 tells which of them a
   await untilReceived(third, 5)
   await sleep(60)
   await old.send('hello')
-  t.match(await receiveAll(old), { status: 204, interim: [] }, 'version 3 knows no progress')
+  t.match(await receiveAll(old), { status: 201, interim: [] }, 'version 3 knows no progress')
 })
 
 t.test('CN-10, CN-11: what a broken connection brought is there, and the upload is not complete', async t => {
@@ -185,4 +185,26 @@ t.test('a response that waits behind another one on its connection gets no 104 i
   release()
   t.match(await receiveAll(client, 'GET'), { status: 200, body: 'slow', interim: [] })
   t.match(await receiveAll(client), { status: 201, headers: { 'upload-complete': '?1' } })
+})
+
+t.test('a creation that was to bring everything, and that the server ends, is no success, in any version', async t => {
+  const { port } = await startApp(t, { stallTimeout: 100 })
+  const versions: ReadonlyArray<readonly [string | undefined, string, string]> = [
+    ['3', 'upload-incomplete', '?0'], ['5', 'upload-complete', '?1'], ['6', 'upload-complete', '?1'], ['8', 'upload-complete', '?1'], ['9', 'upload-complete', '?1'], [undefined, 'upload-complete', '?1']
+  ]
+  for (const interim of [true, false]) {
+    const silent = interim ? null : await startApp(t, { stallTimeout: 100, interimResponses: false })
+    for (const [version, header, value] of versions) {
+      for (const framing of [{ 'content-length': '11' }, { 'transfer-encoding': 'chunked' }]) {
+        const headers = { ...version !== undefined && { 'upload-draft-interop-version': version }, [header]: value, ...framing }
+        const client = await open(t, silent?.port ?? port, 'POST', '/files', headers, 'content-length' in framing ? 'hello' : '5\r\nhello\r\n')
+        const final = await client.receive('POST')
+        if (interim && version !== undefined) t.equal(final, null, `version ${version}: the connection is dropped behind its 104`)
+        else t.match(final, { status: 408, headers: { location: /\/files\//, 'upload-offset': '5' } }, `version ${version}: an error says where the upload is`)
+        client.socket.destroy()
+      }
+    }
+  }
+  const first = await open(t, port, 'POST', '/files', { 'upload-complete': '?0', 'content-length': '11' }, 'hello')
+  t.match(await first.receive('POST'), { status: 201, headers: { 'upload-complete': '?0', 'upload-offset': '5' } }, 'a piece that was cut is a smaller piece')
 })

@@ -27,7 +27,7 @@ t.test('IV-1, IV-2, CN-2, CN-3: the bytes of the connection begin with 104 and w
 t.test('IV-1: no 104 to a client without a version, with one that nobody knows, over HTTP/1.0, or where it is switched off', async t => {
   const { port } = await startApp(t)
   const create = { 'upload-complete': '?1' }
-  for (const version of [undefined, '4', '7', '9', '99', '', 'x', '8.0', '8, 8']) {
+  for (const version of [undefined, '0', '2', '4', '7', '-9', '09', '9.0', '1e3', '9999999999', '', 'x', '8.0', '8, 8']) {
     const { status, interim } = await ask(t, port, 'POST', '/files', { ...create, ...version !== undefined && { 'upload-draft-interop-version': version } }, 'hello')
     t.equal(status, 201, `version ${version}`)
     t.same(interim, [], `version ${version}`)
@@ -39,9 +39,9 @@ t.test('IV-1: no 104 to a client without a version, with one that nobody knows, 
   t.match(await ask(t, silent.port, 'POST', '/files', { ...V8, ...create }, 'hello'), { status: 201, interim: [] })
 })
 
-t.test('IV-2: each version is answered with its own number', async t => {
+t.test('IV-2: each version is answered with its own number, also one that is later than any known here', async t => {
   const { port } = await startApp(t)
-  for (const [version, header] of [['3', { 'upload-incomplete': '?0' }], ['5', { 'upload-complete': '?1' }], ['6', { 'upload-complete': '?1' }], ['8', { 'upload-complete': '?1' }]] as const) {
+  for (const [version, header] of [['3', { 'upload-incomplete': '?0' }], ['5', { 'upload-complete': '?1' }], ['6', { 'upload-complete': '?1' }], ['8', { 'upload-complete': '?1' }], ['9', { 'upload-complete': '?1' }], ['10', { 'upload-complete': '?1' }], ['999', { 'upload-complete': '?1' }]] as const) {
     const { interim } = await ask(t, port, 'POST', '/files', { 'upload-draft-interop-version': version, ...header }, 'hello')
     t.match(interim, [{ status: 104, headers: { 'upload-draft-interop-version': version } }])
     t.equal(interim.length, 1)
@@ -122,7 +122,7 @@ t.test('version 3: Upload-Incomplete says the contrary, its absence ends the upl
   t.equal((await retrieve(t, port, path, { ...V3, 'upload-incomplete': '?1' })).status, 400)
   t.equal((await ask(t, port, 'DELETE', path, { ...V3, 'upload-offset': '5' })).status, 400)
   t.match(await ask(t, port, 'PATCH', path, { ...V3, 'upload-offset': '4' }, 'x'), { status: 409, headers: { 'upload-offset': '5', 'upload-incomplete': '?1' } })
-  t.match(await ask(t, port, 'PATCH', path, { ...V3, 'upload-offset': '5', 'upload-incomplete': '?1' }, ' wo'), { status: 204, headers: { 'upload-offset': '8', 'upload-incomplete': '?1' } })
+  t.match(await ask(t, port, 'PATCH', path, { ...V3, 'upload-offset': '5', 'upload-incomplete': '?1' }, ' wo'), { status: 201, headers: { 'upload-offset': '8', 'upload-incomplete': '?1' } })
   t.match(await ask(t, port, 'PATCH', path, { ...V3, 'upload-offset': '8' }, 'rld'), { status: 201, headers: { 'upload-offset': '11', 'upload-incomplete': '?0' } })
   t.equal((await ask(t, port, 'DELETE', path, V3)).status, 204)
   t.equal((await retrieve(t, port, path, V3)).status, 404)
@@ -133,8 +133,15 @@ t.test('version 5: no media type and no limits; version 6: both, the lifetime un
   const V5 = { 'upload-draft-interop-version': '5' }
   const V6 = { 'upload-draft-interop-version': '6' }
   const path = await begin(t, port, 'hello', V5)
-  t.match(await ask(t, port, 'PATCH', path, { ...V5, 'upload-offset': '5', 'upload-complete': '?0' }, '!'), { status: 204, headers: { 'upload-offset': '6' } })
+  t.match(await ask(t, port, 'PATCH', path, { ...V5, 'upload-offset': '5', 'upload-complete': '?0' }, '!'), { status: 201, headers: { 'upload-offset': '6' } })
   t.notOk('upload-limit' in (await retrieve(t, port, path, V5)).headers)
+  for (const version of [V5, V6]) {
+    for (const method of ['HEAD', 'DELETE']) {
+      for (const header of ['upload-offset', 'upload-complete']) {
+        t.equal((await ask(t, port, method, path, { ...version, [header]: header === 'upload-offset' ? '6' : '?0' })).status, 400, `${method} with ${header}`)
+      }
+    }
+  }
   t.equal((await ask(t, port, 'PATCH', path, { ...V6, 'upload-offset': '6', 'upload-complete': '?0' }, '!')).status, 415)
   t.match((await retrieve(t, port, path, V6)).headers, { 'upload-limit': /^expires=\d+$/ })
   t.match(await append(t, port, path, 6, '!', '?1', V6), { status: 201 })
@@ -153,7 +160,7 @@ t.test('versions 5 and 6: an upload is complete at its length, because tus-js-cl
     t.match(await append(t, port, path, 5, ' world', '?0', headers), { status: 201, headers: { 'upload-complete': '?1', 'upload-offset': '11' } })
     t.match(await ask(t, port, 'GET', path), { status: 200, body: 'hello world' })
     const open = await begin(t, port, 'hello', headers)
-    t.match(await append(t, port, open, 5, ' world', '?0', headers), { status: 204, headers: { 'upload-complete': '?0' } })
+    t.match(await append(t, port, open, 5, ' world', '?0', headers), { status: 201, headers: { 'upload-complete': '?0' } })
     t.match(await append(t, port, open, 11, '', '?1', headers), { status: 201 })
   }
 })
