@@ -86,10 +86,10 @@ export async function refuse (t: Test, port: number, { method, path, headers }: 
   const { headers: framing, first, rest } = BODIES[body]!
   const client = openRaw(t, port)
   await client.send(formatHead(method, path, { 'x-refuse': 'yes', ...headers, ...framing }) + first)
-  const response = await client.receive(method, 5000)
+  const response = await client.receive(method)
   if (response !== null && response.headers.connection !== 'close' && response.headers.connection !== 'Close') {
     await client.send(rest + formatHead('HEAD', '/files/none', TUS))
-    t.match(await client.receive('HEAD', 5000), { status: 404 }, 'the connection serves another request')
+    t.not(await client.receive('HEAD'), null, 'the connection serves another request')
   }
   client.socket.destroy()
   return response
