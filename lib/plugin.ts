@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { createFsStorage } from '../adapters/fs/index.js'
 import { createApi, type TusApi } from './api.js'
 import { createContext } from './context.js'
-import { registerCors } from './cors.js'
+import { createCors } from './cors.js'
 import { TUS_ERR_DECORATOR_PRESENT } from './errors.js'
 import { answerExpectContinue } from './expect-continue.js'
 import { drainTogether } from './open-bodies.js'
@@ -30,7 +30,8 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
   // Only who wants metrics has the package for them.
   const stopMetrics = options.metrics && await (await import('./metrics/start.js')).startMetrics(options.metrics, app.server)
 
-  app.decorate('tus', { ...createApi(context, app.log), resumable: createResumable(app, context) })
+  const cors = createCors(app, options.cors)
+  app.decorate('tus', { ...createApi(context, app.log), resumable: createResumable(app, context, cors) })
   decorateRequests(app)
   const drain = drainTogether(app.server, context.openBodies)
   app.addHook('preClose', () => drain(DRAIN_DEADLINE))
@@ -45,7 +46,8 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
   answerExpectContinue(app)
 
   await app.register(async scope => {
-    if (options.cors !== false) await registerCors(scope, options.cors)
+    scope.addHook('onRoute', route => { route.config = cors.prepare(scope, route.config) })
+    if (cors.isOwn) scope.addHook('onSend', cors.addNames)
     registerRoutes(scope, { ...context, target: null })
   }, { prefix: options.prefix })
 }

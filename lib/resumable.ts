@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods, preParsingHookHandler, RouteOptions } from 'fastify'
 import { watchAnswers } from './answered.js'
 import type { Context } from './context.js'
-import { allowProtocols } from './cors.js'
+import type { Cors } from './cors.js'
 import { TUS_ERR_ROUTE_INVALID } from './errors.js'
 import { answer, sendAnswer, type Handler } from './handler-answer.js'
 import { getTargetIdOf, getTargetLocation } from './location.js'
@@ -21,13 +21,13 @@ export type MakeResumable = <Marked extends (...args: never[]) => unknown>(handl
  * A route with such a handler gets a sibling for the uploads that are created at it, below its own path and with its own hooks, so that whoever may not
  * use the route may not go on with an upload of it either.
  */
-export function createResumable (app: FastifyInstance, context: Context): MakeResumable {
+export function createResumable (app: FastifyInstance, context: Context, cors: Cors): MakeResumable {
   const handlers = new WeakMap<object, Handler>()
   app.addHook('onRoute', function (route) {
     const first = firstRoutes.get(route.handler)
     if (first !== undefined) followGuards(route, first)
     const handler = handlers.get(route.handler)
-    if (handler !== undefined) prepare(this, route, createSite(context, route, handler, this))
+    if (handler !== undefined) prepare(this, route, createSite(context, route, handler, this), cors)
   })
   return handler => {
     const mark = () => { throw TUS_ERR_ROUTE_INVALID({ expected: 'registered in the scope that has app.tus, or inside of it' }) }
@@ -84,7 +84,7 @@ function getFolder (name: string): string {
   return `/~${name.toLowerCase()}`
 }
 
-function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: string }, { name, document, forTarget, forUpload }: TargetSite): void {
+function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: string }, { name, document, forTarget, forUpload }: TargetSite, cors: Cors): void {
   const { constraints, routePath } = route
   // The body is a stream: there is nothing to validate.
   const { body: _body, ...first } = route.schema ?? {}
@@ -93,7 +93,8 @@ function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: 
   Object.assign(route, {
     ...route.schema && { schema: first },
     preParsing: [...[route.preParsing ?? []].flat(), hideContentType],
-    onSend: [...[route.onSend ?? []].flat(), sendAnswer, allowProtocols],
+    onSend: [...[route.onSend ?? []].flat(), sendAnswer, cors.addNames],
+    config: cors.prepare(instance, route.config),
     handler: (request: FastifyRequest, reply: FastifyReply) => handle(forTarget(request), CREATION, request, reply)
   })
   acceptAnyContent(instance)
@@ -107,7 +108,7 @@ function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: 
   firstRoutes.set(answerForUpload, route)
   instance.route({
     ...shared,
-    config: document('target-upload'),
+    config: cors.prepare(instance, document('target-upload')),
     // What the first request had to say in its headers is not said again.
     schema,
     preParsing: [takeId, ...[route.preParsing!].flat()],
@@ -116,7 +117,7 @@ function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: 
     handler: answerForUpload
   })
   if (instance.hasRoute({ method: 'OPTIONS', url: `${instance.prefix}${routePath}`, ...constraints && { constraints } })) return
-  instance.route({ ...shared, config: document('target'), preParsing: route.preParsing!, method: 'OPTIONS', url: routePath, handler: (request, reply) => handle(forTarget(request), DESCRIPTION, request, reply) })
+  instance.route({ ...shared, config: cors.prepare(instance, document('target')), preParsing: route.preParsing!, method: 'OPTIONS', url: routePath, handler: (request, reply) => handle(forTarget(request), DESCRIPTION, request, reply) })
 }
 
 /**

@@ -5,6 +5,7 @@ import { isAnswered, watchAnswers } from './answered.js'
 import { releaseConnection } from './connection.js'
 import { getContent } from './content.js'
 import type { Context } from './context.js'
+import { isPreflightAnswer } from './cors-hooks.js'
 import { TUS_ERR_METHOD_NOT_ALLOWED, TUS_ERR_UPLOAD_NOT_FOUND, TusError } from './errors.js'
 import { createEarly, createExchange, describeUpload } from './exchange.js'
 import { getExpiry } from './expiration.js'
@@ -47,7 +48,7 @@ export function registerRoutes (scope: FastifyInstance, context: Context): void 
   scope.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
   scope.addHook('onSend', (request, reply, payload, done) => {
     const headers = selectProtocol(getHead(context, request), context.options.protocols)?.headers
-    for (const name in headers) if (!reply.hasHeader(name)) reply.header(name, headers[name])
+    if (!isPreflightAnswer(reply)) for (const name in headers) if (!reply.hasHeader(name)) reply.header(name, headers[name])
     releaseConnection(request, reply)
     done(null, replaceBody(reply, payload))
   })
