@@ -67,7 +67,7 @@ function createFirst (stage: Stage): CorsHook {
 function run (hook: CorsHook, { scope, own }: CorsRoute, request: FastifyRequest, reply: FastifyReply, rest: unknown[]): unknown {
   const options = { ...scope.options, ...own }
   if (request.raw.method !== 'OPTIONS') return hook(withOptions(request, options), reply, ...rest)
-  if (!isPreflight(request)) return hook(withOptions(request, { ...options, ...leaveToRoute(options) }), reply, ...rest)
+  if (!isPreflight(request)) return hook(leaveToRoute(request, options), reply, ...rest)
   answers.add(reply)
   const next = (...results: unknown[]) => {
     answers.delete(reply)
@@ -81,15 +81,21 @@ function isPreflight ({ headers }: FastifyRequest): boolean {
   return Boolean(headers.origin) && Boolean(headers['access-control-request-method'])
 }
 
-/** Whoever says what other OPTIONS requests are, is believed. */
-function leaveToRoute ({ strictPreflight }: FastifyCorsOptions): FastifyCorsOptions {
-  return strictPreflight === undefined ? { preflight: false } : { preflightContinue: true }
+/** To @fastify/cors, every OPTIONS request is a preflight, perhaps a wrong one. `strictPreflight` decides about that, if it is given for these routes. */
+function leaveToRoute (request: FastifyRequest, options: FastifyCorsOptions): FastifyRequest {
+  if (options.strictPreflight !== undefined) return withOptions(request, { ...options, preflightContinue: true })
+  return substitute(withOptions(request, options), 'raw', Object.create(request.raw, { method: { value: 'GET' } }))
 }
 
-/** The request as @fastify/cors is to see it: it reads the options of a route from its `config`. */
+/** The request as @fastify/cors is to see it. From version 11.2 on, it reads the options of a route from its `config`. */
 function withOptions (request: FastifyRequest, options: FastifyCorsOptions): FastifyRequest {
-  const routeOptions = { ...request.routeOptions, config: { ...request.routeOptions.config, cors: options } }
-  return new Proxy(request, { get: (target, name) => name === 'routeOptions' ? routeOptions : Reflect.get(target, name) })
+  const { routeOptions } = request
+  const config = { ...routeOptions.config, cors: options }
+  return substitute(request, 'routeOptions', { ...routeOptions, config })
+}
+
+function substitute<Name extends keyof FastifyRequest> (request: FastifyRequest, property: Name, value: FastifyRequest[Name]): FastifyRequest {
+  return new Proxy(request, { get: (target, name) => name === property ? value : Reflect.get(target, name) })
 }
 
 function getRoute (request: FastifyRequest): CorsRoute | undefined {
