@@ -97,7 +97,11 @@ export interface TusOptions {
    * with 400 then. `false`: the header is ignored on every method. Default `true`.
    */
   methodOverride?: boolean
-  /** Options of `@fastify/cors` for the tus routes; the tus headers are allowed and exposed. Default `false`: none. */
+  /**
+   * Options of `@fastify/cors` for the tus routes and those of `app.tus.resumable()`. A preflight is answered before any hook of the application;
+   * `methods`, `allowedHeaders` and `exposedHeaders` add to what the protocols need. A @fastify/cors of the application decides whatever
+   * is left open. Default `false`: none.
+   */
   cors?: false | FastifyCorsOptions
   /** Keeps metrics in a register of `prom-client`, which must be installed then. Default: none. */
   metrics?: MetricsOptions

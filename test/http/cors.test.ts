@@ -157,6 +157,8 @@ t.test('names are added in any form, and none comes twice', async t => {
       assertLists(t, headers['access-control-expose-headers'], [...EXPOSED, ...names])
     }
   }
+  const reflecting = await makeApp(t, own, { origin: ORIGIN, allowedHeaders: null } as unknown as FastifyCorsOptions)
+  assertLists(t, (await preflight(reflecting, '/files', 'PATCH', { 'access-control-request-headers': 'x-whatever' })).headers['access-control-allow-headers'], [...ALLOWED, 'x-whatever'])
   for (const methods of ['patch, purge', ['Patch', 'purge'], 'PURGE']) {
     const app = await makeApp(t, own, { origin: ORIGIN, methods })
     assertLists(t, (await preflight(app, '/files')).headers['access-control-allow-methods'], [...METHODS, 'purge'])
