@@ -23,6 +23,7 @@ declare module 'fastify' {
 export async function plugin (app: FastifyInstance, given: TusOptions): Promise<void> {
   if (Object.hasOwn(app, 'tus')) throw TUS_ERR_DECORATOR_PRESENT({ decorator: 'tus' })
   const options = resolveOptions(given)
+  const cors = createCors(app, options.cors)
   const storage = options.storage ?? createFsStorage({ directory: './uploads' })
   const context = createContext(options, storage, `${app.prefix.replace(/\/$/, '')}${options.prefix}`)
   // Closed after all that is stopped below: hooks of this kind run from the last to the first.
@@ -30,7 +31,6 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
   // Only who wants metrics has the package for them.
   const stopMetrics = options.metrics && await (await import('./metrics/start.js')).startMetrics(options.metrics, app.server)
 
-  const cors = createCors(app, options.cors)
   app.decorate('tus', { ...createApi(context, app.log), resumable: createResumable(app, context, cors) })
   decorateRequests(app)
   const drain = drainTogether(app.server, context.openBodies)
