@@ -33,7 +33,7 @@ function define<Facts extends ErrorFacts = None> (code: string, statusCode: numb
 
 // Thrown at registration
 export const TUS_ERR_OPTION_INVALID = define<{ option: string, expected: string }>('TUS_ERR_OPTION_INVALID', 500, f => `Option '${f.option}' must be ${f.expected}`)
-export const TUS_ERR_OPTION_UNKNOWN = define<{ option: string }>('TUS_ERR_OPTION_UNKNOWN', 500, f => `There is no option '${f.option}'`)
+export const TUS_ERR_OPTION_UNKNOWN = define<{ option: string, similar: string | null }>('TUS_ERR_OPTION_UNKNOWN', 500, f => `There is no option '${f.option}'${f.similar === null ? '' : `: did you mean '${f.similar}'?`}`)
 export const TUS_ERR_DECORATOR_PRESENT = define<{ decorator: string }>('TUS_ERR_DECORATOR_PRESENT', 500, f => `This scope has a decorator '${f.decorator}' already: register fastify-tus in a scope of its own`)
 export const TUS_ERR_ROUTE_INVALID = define<{ expected: string }>('TUS_ERR_ROUTE_INVALID', 500, f => `A route of app.tus.resumable() must be ${f.expected}`)
 export const TUS_ERR_HOOK_UNKNOWN = define<{ hook: string }>('TUS_ERR_HOOK_UNKNOWN', 500, f => `There is no lifecycle hook '${f.hook}'`)

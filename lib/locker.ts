@@ -1,3 +1,5 @@
+import { FactoryOptions, isWithin } from './factory-options.js'
+
 /** Mutual exclusion per upload, with a way to ask the holder to leave. */
 export interface Locker {
   /**
@@ -41,10 +43,12 @@ export interface MemoryLockerOptions {
 /**
  * Exclusion between the requests of one process.
  *
- * @throws TypeError for options that it can't work with
+ * @throws TypeError (`TUS_ERR_OPTION_UNKNOWN`, `TUS_ERR_OPTION_INVALID`) for options that it can't work with
  */
-export function createMemoryLocker ({ maxWaiting = MOST_WAITING }: MemoryLockerOptions = {}): Locker {
-  if (!Number.isSafeInteger(maxWaiting) || maxWaiting < 1) throw new TypeError("createMemoryLocker: 'maxWaiting' must be a whole number from 1")
+export function createMemoryLocker (options: MemoryLockerOptions = {}): Locker {
+  factory.checkNames(options, { maxWaiting: true })
+  const { maxWaiting = MOST_WAITING } = options
+  factory.check('maxWaiting', 'a whole number from 1', isWithin(maxWaiting, 1, Infinity))
   const queues = new LockQueues(maxWaiting)
 
   return {
@@ -180,3 +184,5 @@ class Holder implements Wanted {
     this.#listener?.()
   }
 }
+
+const factory = new FactoryOptions('createMemoryLocker')

@@ -2,13 +2,14 @@ import { CHECKSUM_ALGORITHMS } from './checksum.js'
 import { TUS_ERR_OPTION_INVALID, TUS_ERR_OPTION_UNKNOWN } from './errors.js'
 import { EXTENSIONS, type Extension } from './extensions.js'
 import { PROTOCOLS } from './protocols/names.js'
+import { findSimilar } from './similar-name.js'
 
 /**
  * @throws TUS_ERR_OPTION_UNKNOWN if there is no such option
  * @throws TUS_ERR_OPTION_INVALID if it can't have that value; `undefined` is its default
  */
 export function checkOption (option: string, value: unknown): void {
-  if (!Object.hasOwn(CHECKS, option)) throw TUS_ERR_OPTION_UNKNOWN({ option })
+  if (!Object.hasOwn(CHECKS, option)) throw TUS_ERR_OPTION_UNKNOWN({ option, similar: findSimilar(option, Object.keys(CHECKS)) })
   const [expected, holds] = CHECKS[option]!
   if (value !== undefined && !holds(value)) throw TUS_ERR_OPTION_INVALID({ option, expected })
 }

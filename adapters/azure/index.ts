@@ -24,7 +24,7 @@ export type { AzureStorageOptions, BlobOptions } from './options.js'
  * Any process on any machine may answer any request on any upload. Writing the blob over the one that was read is the commit, and keeps writers
  * that were overtaken from doing harm; no lock server is needed.
  *
- * @throws TypeError for options that it can't work with
+ * @throws TypeError (`TUS_ERR_OPTION_UNKNOWN`, `TUS_ERR_OPTION_INVALID`) for options that it can't work with
  */
 export function createAzureStorage (options: AzureStorageOptions): Storage {
   const resolved = resolveAzureOptions(options)

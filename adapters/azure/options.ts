@@ -1,4 +1,5 @@
 import type { BlobHTTPHeaders, ContainerClient, Tags } from '@azure/storage-blob'
+import { FactoryOptions, isObject, isWithin } from '../../lib/factory-options.js'
 import type { NewUpload } from '../../lib/upload.js'
 
 /** What can be said of the blob that an upload becomes. The names of metadata are those of C# identifiers, and the value of `fastifytus` is the storage's own. */
@@ -41,18 +42,20 @@ export interface ResolvedAzureOptions {
   readonly blobOptions: (upload: NewUpload) => BlobOptions
 }
 
-/** @throws TypeError for options that it can't work with */
+/** @throws FactoryOptionError */
 export function resolveAzureOptions (options: AzureStorageOptions): ResolvedAzureOptions {
+  factory.checkNames(options, NAMES)
   const { container, prefix = '', blockSize = 8 * MIB, concurrency = 4, commitInterval = 60_000, requestTimeout = 60_000, blobOptions = guessOptions } = options
   const { memoryBudget = Math.max(256 * MIB, 2 * blockSize) } = options
-  check('container', "a ContainerClient of '@azure/storage-blob'", typeof container?.getBlockBlobClient === 'function')
-  check('prefix', "a string that does not begin with '/'", typeof prefix === 'string' && !prefix.startsWith('/'))
-  check('blockSize', 'a number of bytes from 64 KiB to 4000 MiB', isWhole(blockSize) && blockSize >= 65536 && blockSize <= LARGEST_BLOCK)
-  check('memoryBudget', 'a number of bytes, at least twice the block size', isWhole(memoryBudget) && memoryBudget >= 2 * blockSize)
-  check('concurrency', 'a number from 1 to 100', isWhole(concurrency) && concurrency >= 1 && concurrency <= 100)
-  check('commitInterval', 'a number of milliseconds from 1', isWhole(commitInterval) && commitInterval >= 1)
-  check('requestTimeout', 'a number of milliseconds from 1', isWhole(requestTimeout) && requestTimeout >= 1)
-  check('blobOptions', 'an object or a function', typeof blobOptions === 'function' || (typeof blobOptions === 'object' && blobOptions !== null))
+  factory.check('container', "a ContainerClient of '@azure/storage-blob'", typeof container?.getBlockBlobClient === 'function')
+  factory.check('prefix', "a string that does not begin with '/'", typeof prefix === 'string' && !prefix.startsWith('/'))
+  factory.check('blockSize', 'a number of bytes from 64 KiB to 4000 MiB', isWithin(blockSize, 65536, LARGEST_BLOCK))
+  factory.check('memoryBudget', 'a number of bytes, at least twice the block size', isWithin(memoryBudget, 2 * blockSize, Infinity))
+  factory.check('concurrency', 'a number from 1 to 100', isWithin(concurrency, 1, 100))
+  factory.check('commitInterval', 'a number of milliseconds from 1', isWithin(commitInterval, 1, Infinity))
+  factory.check('requestTimeout', 'a number of milliseconds from 1', isWithin(requestTimeout, 1, Infinity))
+  factory.check('blobOptions', 'an object or a function', typeof blobOptions === 'function' || isObject(blobOptions))
+  if (typeof blobOptions !== 'function') checkBlobOptions(blobOptions)
   return {
     container,
     prefix,
@@ -61,16 +64,26 @@ export function resolveAzureOptions (options: AzureStorageOptions): ResolvedAzur
     concurrency,
     commitInterval,
     requestTimeout,
-    blobOptions: typeof blobOptions === 'function' ? blobOptions : () => blobOptions
+    blobOptions: typeof blobOptions === 'function' ? upload => checkBlobOptions(blobOptions(upload)) : () => blobOptions
   }
 }
 
-function check (option: string, expected: string, holds: boolean): void {
-  if (!holds) throw new TypeError(`createAzureStorage: '${option}' must be ${expected}`)
+/** @throws FactoryOptionError */
+function checkBlobOptions (options: BlobOptions): BlobOptions {
+  factory.checkNames(options, BLOB_NAMES, 'blobOptions')
+  const { blobHTTPHeaders = {}, metadata = {}, tags = {} } = options
+  factory.checkNames(blobHTTPHeaders, HEADER_NAMES, 'blobOptions.blobHTTPHeaders')
+  factory.check('blobOptions.metadata', 'an object of strings', areStrings(metadata))
+  factory.check('blobOptions.tags', 'an object of strings', areStrings(tags))
+  for (const [name, value] of Object.entries(blobHTTPHeaders)) {
+    const holds = value === undefined || (name === 'blobContentMD5' ? value instanceof Uint8Array : typeof value === 'string')
+    factory.check(`blobOptions.blobHTTPHeaders.${name}`, name === 'blobContentMD5' ? 'a Uint8Array' : 'a string', holds)
+  }
+  return options
 }
 
-function isWhole (value: unknown): value is number {
-  return Number.isSafeInteger(value)
+function areStrings (value: unknown): boolean {
+  return isObject(value) && Object.values(value).every(one => typeof one === 'string')
 }
 
 /** Clients that follow the custom of tus-js-client and Uppy tell the type of the file. */
@@ -83,3 +96,11 @@ const TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:; ?[\w-]+=[\w.+-]+)*$/
 const MIB = 1024 * 1024
 /** Azure's own bound. */
 export const LARGEST_BLOCK = 4000 * MIB
+const factory = new FactoryOptions('createAzureStorage')
+const NAMES: Readonly<Record<keyof AzureStorageOptions, true>> = {
+  container: true, prefix: true, blockSize: true, memoryBudget: true, concurrency: true, commitInterval: true, requestTimeout: true, blobOptions: true
+}
+const BLOB_NAMES: Readonly<Record<keyof BlobOptions, true>> = { blobHTTPHeaders: true, metadata: true, tags: true }
+const HEADER_NAMES: Readonly<Record<keyof BlobHTTPHeaders, true>> = {
+  blobCacheControl: true, blobContentType: true, blobContentMD5: true, blobContentEncoding: true, blobContentLanguage: true, blobContentDisposition: true
+}

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { FactoryOptions } from '../../lib/factory-options.js'
 import { LengthConflict, OffsetConflict, UploadExists, UploadMissing, type Storage } from '../../lib/storage.js'
 import { isFull, joinUpload, type NewUpload, type Upload } from '../../lib/upload.js'
 
@@ -11,8 +12,14 @@ interface Entry {
   readonly modifiedAt: Date
 }
 
-/** Keeps uploads in memory until the process ends: the contract in its shortest form, for tests and examples. */
-export function createMemoryStorage (): Storage {
+/**
+ * Keeps uploads in memory until the process ends: the contract in its shortest form, for tests and examples.
+ *
+ * @param options there are none
+ * @throws TypeError (`TUS_ERR_OPTION_UNKNOWN`) for any
+ */
+export function createMemoryStorage (options: Readonly<Record<string, never>> = {}): Storage {
+  new FactoryOptions('createMemoryStorage').checkNames(options, {})
   const entries = new Map<string, Entry>()
   const leases = new Map<string, { until: number }>()
   const waiting = new Map<string, Set<string>>()

@@ -29,7 +29,7 @@ export type { ObjectOptions, S3StorageOptions } from './options.js'
  * Any process on any machine may answer any request on any upload. Writing the record over the one that was read is the commit, and keeps writers
  * that were overtaken from doing harm; no lock server is needed.
  *
- * @throws TypeError for options that it can't work with
+ * @throws TypeError (`TUS_ERR_OPTION_UNKNOWN`, `TUS_ERR_OPTION_INVALID`) for options that it can't work with
  */
 export function createS3Storage (options: S3StorageOptions): Storage {
   const resolved = resolveS3Options(options)

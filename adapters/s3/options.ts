@@ -1,4 +1,5 @@
 import type { PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3'
+import { FactoryOptions, isObject, isWithin } from '../../lib/factory-options.js'
 import type { NewUpload } from '../../lib/upload.js'
 
 /** What can be said of the object that an upload becomes, in the words of S3's `PutObject`. */
@@ -47,20 +48,22 @@ export interface ResolvedS3Options {
   readonly conditionalWrites: 'on' | 'off'
 }
 
-/** @throws TypeError for options that it can't work with */
+/** @throws FactoryOptionError */
 export function resolveS3Options (options: S3StorageOptions): ResolvedS3Options {
+  factory.checkNames(options, NAMES)
   const { client, bucket, prefix = '', partSize = 8 * MIB, concurrency = 4, commitInterval = 60_000, conditionalWrites = 'on', objectOptions = guessOptions } = options
   const { memoryBudget = Math.max(256 * MIB, 2 * partSize) } = options
-  check('client', "an S3Client of '@aws-sdk/client-s3'", typeof client?.send === 'function')
-  check('bucket', 'the name of a bucket', typeof bucket === 'string' && bucket !== '')
-  check('prefix', "a string that does not begin with '/'", typeof prefix === 'string' && !prefix.startsWith('/'))
-  check('partSize', 'a number of bytes from 5 MiB to 5 GiB', isWhole(partSize) && partSize >= 5 * MIB && partSize <= 5 * 1024 * MIB)
-  check('memoryBudget', 'a number of bytes, at least twice the part size', isWhole(memoryBudget) && memoryBudget >= 2 * partSize)
-  check('concurrency', 'a number from 1 to 100', isWhole(concurrency) && concurrency >= 1 && concurrency <= 100)
-  check('commitInterval', 'a number of milliseconds from 1', isWhole(commitInterval) && commitInterval >= 1)
-  check('key', 'a function', options.key === undefined || typeof options.key === 'function')
-  check('objectOptions', 'an object or a function', typeof objectOptions === 'function' || (typeof objectOptions === 'object' && objectOptions !== null))
-  check('conditionalWrites', "'on' or 'off'", conditionalWrites === 'on' || conditionalWrites === 'off')
+  factory.check('client', "an S3Client of '@aws-sdk/client-s3'", typeof client?.send === 'function')
+  factory.check('bucket', 'the name of a bucket', typeof bucket === 'string' && bucket !== '')
+  factory.check('prefix', "a string that does not begin with '/'", typeof prefix === 'string' && !prefix.startsWith('/'))
+  factory.check('partSize', 'a number of bytes from 5 MiB to 5 GiB', isWithin(partSize, 5 * MIB, 5 * 1024 * MIB))
+  factory.check('memoryBudget', 'a number of bytes, at least twice the part size', isWithin(memoryBudget, 2 * partSize, Infinity))
+  factory.check('concurrency', 'a number from 1 to 100', isWithin(concurrency, 1, 100))
+  factory.check('commitInterval', 'a number of milliseconds from 1', isWithin(commitInterval, 1, Infinity))
+  factory.check('key', 'a function', options.key === undefined || typeof options.key === 'function')
+  factory.check('objectOptions', 'an object or a function', typeof objectOptions === 'function' || isObject(objectOptions))
+  factory.check('conditionalWrites', "'on' or 'off'", conditionalWrites === 'on' || conditionalWrites === 'off')
+  if (typeof objectOptions !== 'function') checkObjectOptions(objectOptions)
   return {
     client,
     bucket,
@@ -70,17 +73,19 @@ export function resolveS3Options (options: S3StorageOptions): ResolvedS3Options 
     concurrency,
     commitInterval,
     key: options.key,
-    objectOptions: typeof objectOptions === 'function' ? objectOptions : () => objectOptions,
+    objectOptions: typeof objectOptions === 'function' ? upload => checkObjectOptions(objectOptions(upload)) : () => objectOptions,
     conditionalWrites
   }
 }
 
-function check (option: string, expected: string, holds: boolean): void {
-  if (!holds) throw new TypeError(`createS3Storage: '${option}' must be ${expected}`)
-}
-
-function isWhole (value: unknown): value is number {
-  return Number.isSafeInteger(value)
+/** @throws FactoryOptionError */
+function checkObjectOptions (options: ObjectOptions): ObjectOptions {
+  factory.checkNames(options, OBJECT_NAMES, 'objectOptions')
+  for (const [name, value] of Object.entries(options)) {
+    const [expected, holds] = OBJECT_NAMES[name as keyof ObjectOptions]
+    factory.check(`objectOptions.${name}`, expected, value === undefined || holds(value))
+  }
+  return options
 }
 
 /** Clients that follow the custom of tus-js-client and Uppy tell the type of the file. */
@@ -91,3 +96,23 @@ function guessOptions ({ metadata }: NewUpload): ObjectOptions {
 
 const TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:; ?[\w-]+=[\w.+-]+)*$/
 const MIB = 1024 * 1024
+const factory = new FactoryOptions('createS3Storage')
+const NAMES: Readonly<Record<keyof S3StorageOptions, true>> = {
+  client: true, bucket: true, prefix: true, partSize: true, memoryBudget: true, concurrency: true, commitInterval: true, key: true, objectOptions: true, conditionalWrites: true
+}
+const STRING = ['a string', (value: unknown) => typeof value === 'string'] as const
+const OBJECT_NAMES: Readonly<Record<keyof ObjectOptions, readonly [expected: string, holds: (value: unknown) => boolean]>> = {
+  ACL: STRING,
+  BucketKeyEnabled: ['true or false', value => typeof value === 'boolean'],
+  CacheControl: STRING,
+  ContentDisposition: STRING,
+  ContentEncoding: STRING,
+  ContentLanguage: STRING,
+  ContentType: STRING,
+  Metadata: ['an object of strings', value => isObject(value) && Object.values(value).every(one => typeof one === 'string')],
+  SSEKMSEncryptionContext: STRING,
+  SSEKMSKeyId: STRING,
+  ServerSideEncryption: STRING,
+  StorageClass: STRING,
+  Tagging: STRING
+}
