@@ -3,6 +3,7 @@ import { testChanges } from './contract/changes.js'
 import type { Check, RegisterTest, Reopen } from './contract/check.js'
 import { testConcatenation } from './contract/concatenation.js'
 import { testCreation } from './contract/creation.js'
+import { testIdentity } from './contract/identity.js'
 import { testListing } from './contract/listing.js'
 import { testSuccession } from './contract/succession.js'
 import type { Storage } from './storage.js'
@@ -43,6 +44,7 @@ export function runStorageContract ({ test, createStorage, reopen }: StorageCont
   testAppending(check, reopen)
   testChanges(check)
   testConcatenation(check)
+  testIdentity(check)
   testListing(check)
   if (reopen) testSuccession(check, reopen)
 }

@@ -11,6 +11,9 @@ import type { NewUpload, Upload } from './upload.js'
  *
  * The caller holds the lock of `id` in every operation that writes. `find`, `read` and `list` may run at any time.
  *
+ * An id may be given again once its upload was removed. Where an operation gets a `createdAt`, it is about the upload of that
+ * id that was created then: any other is not there, and is left as it is.
+ *
  * The order of writes is: write new, commit, delete old. A process that is killed between any two of them leaves
  * an upload that the next process can go on with.
  */
@@ -52,7 +55,7 @@ export interface Storage {
    * @throws LengthConflict if it has another length already, or more bytes than that; for `null`, if all its bytes are there
    * @throws UploadMissing
    */
-  setLength(id: string, length: number | null): Promise<void>
+  setLength(id: string, length: number | null, createdAt?: Date): Promise<void>
 
   /**
    * Marks a full upload as complete: readable whole, unable to grow. Idempotent, and safe to call again after a
@@ -60,10 +63,10 @@ export interface Storage {
    *
    * @throws UploadMissing
    */
-  complete(id: string): Promise<void>
+  complete(id: string, createdAt?: Date): Promise<void>
 
-  /** Removes an upload and everything that belongs to it. Idempotent. */
-  remove(id: string): Promise<void>
+  /** Removes an upload and everything that belongs to it, leases too. Idempotent. */
+  remove(id: string, createdAt?: Date): Promise<void>
 
   /**
    * Changes the small record of an upload: `change` gets the upload as it is and returns what shall be different, or
@@ -75,17 +78,19 @@ export interface Storage {
    * Opens the bytes of a complete upload from `start` to `end`, both included and counted from 0.
    * Resolves to `null` if there is no such upload. Its absence means: no downloads.
    */
-  read?(id: string, range: ByteRange): Promise<Readable | null>
+  read?(id: string, range: ByteRange, createdAt?: Date): Promise<Readable | null>
 
   /**
    * Fills an empty final upload with the bytes of complete uploads, one behind the other, all or nothing: its offset is 0 until the
    * last byte is durable. Safe to call again after a crash at any point. Resolves to the new offset. Its absence means: no concatenation.
    *
    * @param parts their ids; one may appear several times
+   * @param created which uploads are meant: the bytes are those of the parts that were created at these times, also where one
+   *   of them is removed during the copy and its id given again
    * @throws UploadMissing if the upload or a part is not there
    * @throws StorageFull
    */
-  concatenate?(id: string, parts: readonly string[]): Promise<number>
+  concatenate?(id: string, parts: readonly string[], created?: CreationTimes): Promise<number>
 
   /** Notes durably that a final upload waits for a partial one. Idempotent. Needs no lock. Comes along with `concatenate`. */
   addWaiting?(partial: string, final: string): Promise<void>
@@ -107,8 +112,12 @@ export interface Storage {
    */
   claim?(id: string, duration: number): Promise<Lease | null>
 
-  /** Puts the bytes of a complete upload at a path of the local file system, whole or not at all, if it can do that better than by reading. */
-  saveTo?(id: string, path: string): Promise<void>
+  /**
+   * Puts the bytes of a complete upload at a path of the local file system, whole or not at all, if it can do that better than by reading.
+   *
+   * @throws UploadMissing; what was at the path is untouched then
+   */
+  saveTo?(id: string, path: string, createdAt?: Date): Promise<void>
 
   /**
    * Clears away what crashes left: files that belong to no upload and have not changed since `before`. Resolves to their number.
@@ -157,8 +166,17 @@ export interface Lease {
   release(): Promise<void>
 }
 
+/** When the uploads of a concatenation were created. */
+export interface CreationTimes {
+  readonly final: Date
+  /** As many as there are ids of parts, in their order. */
+  readonly parts: readonly Date[]
+}
+
 /** What `append` adds. */
 export interface Addition {
+  /** Of the upload that is meant; absent, it is whichever has the id. */
+  readonly createdAt?: Date | undefined
   /** First byte, counted from 0. Must be where the upload ends. */
   readonly offset: number
   readonly body: UploadBody

@@ -1,6 +1,15 @@
 /** What a client said about an upload: its keys, with their values decoded from Base64 as UTF-8. */
 export type Metadata = Readonly<Record<string, string>>
 
+/**
+ * Which upload is meant. An id that the application chose may be given again once its upload was removed: the time of the
+ * creation tells the two apart. Without a time it is the upload that has the id, whichever that is. Every {@link Upload} is one.
+ */
+export interface UploadRef {
+  readonly id: string
+  readonly createdAt?: Date | undefined
+}
+
 /** What is known of an upload before any byte of it was received. */
 export interface NewUpload {
   /** Unguessable name, unique in its storage: 1 to 128 of `A–Z a–z 0–9 . _ -`. */
@@ -18,6 +27,11 @@ export interface NewUpload {
   readonly final: boolean
   /** The ids of the partial uploads that a final one is made of, in their order; empty for any other. */
   readonly parts: readonly string[]
+  /**
+   * When each of `parts` was created, in ms since 1970: an upload that has one of these ids since is no part. Absent in any
+   * other upload, and in what earlier versions stored.
+   */
+  readonly partsCreatedAt?: readonly number[] | undefined
   /**
    * `at-length`: complete as soon as its offset reaches its length, with no further step.
    * `by-mark`: complete only after {@link Storage.complete}, because something (a hook, a digest) decides.
@@ -91,6 +105,7 @@ export function joinUpload (upload: NewUpload, state: UploadState): Upload {
     partial: upload.partial,
     final: upload.final,
     parts: upload.parts,
+    partsCreatedAt: upload.partsCreatedAt,
     completes: upload.completes,
     createdAt: upload.createdAt,
     expiresAt: upload.expiresAt,
@@ -113,6 +128,11 @@ export function changeState (upload: Upload, { offset, complete, finished, modif
     processed: upload.processed,
     modifiedAt: modifiedAt ?? upload.modifiedAt
   })
+}
+
+/** Whether this is the upload of its id that was created at that time; without a time, any is. */
+export function isCreatedAt ({ createdAt }: Pick<NewUpload, 'createdAt'>, time: Date | undefined): boolean {
+  return time === undefined || createdAt.getTime() === time.getTime()
 }
 
 /** Whether every declared byte has arrived. A full upload is not yet complete: {@link NewUpload.completes}. */

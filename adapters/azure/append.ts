@@ -1,4 +1,5 @@
-import { OffsetConflict, UploadMissing, type Addition } from '../../lib/storage.js'
+import { OffsetConflict, type Addition } from '../../lib/storage.js'
+import { isCreatedAt } from '../../lib/upload.js'
 import { Appender } from './appender.js'
 import { isClosed, throwConflict, type Entry } from './entries.js'
 import { Superseded } from './failures.js'
@@ -8,19 +9,18 @@ import type { Store } from './store.js'
 /** Appends a body. Of an upload where this process was the last to append, nothing is read before. */
 export async function append (store: Store, id: string, addition: Addition): Promise<number> {
   try {
-    const entry = await retry(() => prepare(store, id, addition.offset), rethrow)
+    const entry = await retry(() => prepare(store, id, addition), rethrow)
     return await new Appender(store, entry, addition).run()
   } catch (error) {
     if (!(error instanceof OffsetConflict)) store.entries.forget(id)
-    return error instanceof Superseded ? throwConflict(store.entries, id, error) : Promise.reject(error)
+    return error instanceof Superseded ? throwConflict(store.entries, id, addition.createdAt, error) : Promise.reject(error)
   }
 }
 
-async function prepare (store: Store, id: string, offset: number): Promise<Entry> {
+async function prepare (store: Store, id: string, { offset, createdAt }: Addition): Promise<Entry> {
   const known = store.entries.peek(id)
-  if (known && isGoingOn(store, known, offset)) return known
-  const entry = await store.entries.load(id)
-  if (entry === null) throw new UploadMissing('There is no such upload')
+  if (known && isCreatedAt(known.record.upload, createdAt) && isGoingOn(store, known, offset)) return known
+  const entry = await store.entries.loadMeant(id, createdAt)
   if (entry.offset !== offset) throw new OffsetConflict(entry.offset)
   if (!isClosed(entry)) await store.entries.getBlocks(entry)
   return entry

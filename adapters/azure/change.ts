@@ -1,13 +1,13 @@
-import { LengthConflict, UploadMissing, type UploadChange } from '../../lib/storage.js'
+import { LengthConflict, type UploadChange } from '../../lib/storage.js'
 import type { Upload } from '../../lib/upload.js'
 import { describeUpload } from './entries.js'
 import { rethrow, retry } from './retry.js'
 import type { Store } from './store.js'
 
-export async function setLength ({ entries }: Store, id: string, length: number | null): Promise<void> {
+export async function setLength (store: Store, id: string, length: number | null, createdAt?: Date): Promise<void> {
+  const { entries } = store
   await retry(async () => {
-    const entry = await entries.load(id)
-    if (entry === null) throw new UploadMissing('There is no such upload')
+    const entry = await entries.loadMeant(id, createdAt)
     const { state, offset } = entry
     if (state.length === length) return
     const fits = length === null ? offset !== state.length : state.length === null && length >= offset
@@ -16,10 +16,9 @@ export async function setLength ({ entries }: Store, id: string, length: number 
   }, rethrow)
 }
 
-export async function complete ({ entries }: Store, id: string): Promise<void> {
+export async function complete ({ entries }: Store, id: string, createdAt?: Date): Promise<void> {
   await retry(async () => {
-    const entry = await entries.load(id)
-    if (entry === null) throw new UploadMissing('There is no such upload')
+    const entry = await entries.loadMeant(id, createdAt)
     if (!describeUpload(entry).complete) await entries.commitState(entry, { complete: true })
   }, rethrow)
 }

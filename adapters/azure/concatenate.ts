@@ -1,6 +1,8 @@
-import { OffsetConflict, UploadMissing, type UploadBody } from '../../lib/storage.js'
+import type { Readable } from 'node:stream'
+import { OffsetConflict, UploadMissing, type CreationTimes, type UploadBody } from '../../lib/storage.js'
 import { append } from './append.js'
 import { isConflict, isMissing, Superseded, throwStorageError } from './failures.js'
+import { readWhole } from './read.js'
 import { rethrow, retry } from './retry.js'
 import type { Store } from './store.js'
 
@@ -8,12 +10,13 @@ import type { Store } from './store.js'
  * Copies the bytes of the parts through this process, as one body that counts as a whole: Azure's own copying of blocks would ask for a signed
  * address of every part.
  */
-export async function concatenate (store: Store, id: string, parts: readonly string[]): Promise<number> {
+export async function concatenate (store: Store, id: string, parts: readonly string[], created?: CreationTimes): Promise<number> {
   return retry(async () => {
-    const entry = await store.entries.load(id)
-    if (entry === null) throw new UploadMissing('There is no such upload')
+    const entry = await store.entries.loadMeant(id, created?.final)
     if (entry.offset > 0) return entry.offset
-    return append(store, id, { offset: 0, keep: 'all-or-nothing', body: toBody(readParts(store, parts)) }).catch(error => {
+    const body = toBody(readParts(store, parts, created?.parts))
+    const { createdAt } = entry.record.upload
+    return append(store, id, { createdAt, offset: 0, keep: 'all-or-nothing', body }).catch(error => {
       // Another process has put it together, or has looked at it so that this one may not.
       throw error instanceof OffsetConflict ? new Superseded(`Another process has gone on with upload ${id}`, { cause: error }) : error
     })
@@ -30,12 +33,13 @@ function toBody (chunks: AsyncGenerator<Uint8Array>): UploadBody {
 }
 
 /** A few are opened ahead: many parts are small. */
-async function * readParts (store: Store, parts: readonly string[]): AsyncGenerator<Uint8Array> {
+async function * readParts (store: Store, parts: readonly string[], createdAt?: readonly Date[]): AsyncGenerator<Uint8Array> {
   let opening: Array<ReturnType<typeof open>> = []
   let next = 0
   const openAhead = () => {
     while (next < parts.length && opening.length < READERS) {
-      const opened = open(store, parts[next++]!)
+      const opened = open(store, parts[next]!, createdAt?.[next])
+      next++
       opened.catch(() => {})
       opening.push(opened)
     }
@@ -54,10 +58,10 @@ async function * readParts (store: Store, parts: readonly string[]): AsyncGenera
   }
 }
 
-async function open ({ blobs, names }: Store, id: string) {
-  const found = await blobs.open(names.data(id))
-  if (found === null) throw new UploadMissing('There is no such part')
-  return found.stream
+async function open (store: Store, id: string, createdAt: Date | undefined): Promise<Readable> {
+  const stream = await readWhole(store, id, createdAt)
+  if (stream === null) throw new UploadMissing('There is no such part')
+  return stream
 }
 
 const READERS = 8

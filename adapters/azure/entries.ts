@@ -1,5 +1,5 @@
 import { OffsetConflict, UploadExists, UploadMissing } from '../../lib/storage.js'
-import { isFull, type NewUpload, type Upload } from '../../lib/upload.js'
+import { isCreatedAt, isFull, type NewUpload, type Upload } from '../../lib/upload.js'
 import type { Block, Blobs, Condition, Data } from './blobs.js'
 import { isConflict, isInvalidList, isMissing, isUnclear, Superseded } from './failures.js'
 import { createName, type Names } from './names.js'
@@ -104,6 +104,13 @@ export class Entries {
     const known = this.#known.get(id)
     const blocks = size === 0 ? [] : known?.etag === etag ? known.blocks : null
     return { id, record: found.record, recordEtag: found.etag, state, etag, offset: size, blocks }
+  }
+
+  /** As {@link load}. @throws UploadMissing if there is none, or not the one that was created at that time */
+  async loadMeant (id: string, createdAt: Date | undefined): Promise<Entry> {
+    const entry = await this.load(id)
+    if (entry === null || !isCreatedAt(entry.record.upload, createdAt)) throw new UploadMissing('There is no such upload')
+    return entry
   }
 
   /** With its blocks, for who is going to append. @throws Superseded if the upload has changed since it was loaded */
@@ -232,9 +239,10 @@ export function isClosed ({ state, offset }: Entry): boolean {
 }
 
 /** For who was superseded in an append: where the upload is now. */
-export async function throwConflict (entries: Entries, id: string, cause: unknown): Promise<never> {
+export async function throwConflict (entries: Entries, id: string, createdAt: Date | undefined, cause: unknown): Promise<never> {
   const found = await entries.load(id)
-  throw found === null ? new UploadMissing('The upload was removed', { cause }) : new OffsetConflict(found.offset)
+  if (found === null || !isCreatedAt(found.record.upload, createdAt)) throw new UploadMissing('The upload was removed', { cause })
+  throw new OffsetConflict(found.offset)
 }
 
 const NOTHING = Buffer.alloc(0)

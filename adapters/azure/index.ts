@@ -38,14 +38,14 @@ export function createAzureStorage (options: AzureStorageOptions): Storage {
     create: upload => entries.create(upload),
     find: (id, hint) => find(store, id, hint),
     append: (id, addition) => append(store, id, addition),
-    setLength: (id, length) => setLength(store, id, length),
-    complete: id => complete(store, id),
-    async remove (id) {
-      await remove(store, id)
+    setLength: (id, length, createdAt) => setLength(store, id, length, createdAt),
+    complete: (id, createdAt) => complete(store, id, createdAt),
+    async remove (id, createdAt) {
+      await remove(store, id, createdAt)
     },
     update: (id, change) => update(store, id, change),
-    read: (id, range) => read(store, id, range),
-    concatenate: (id, parts) => concatenate(store, id, parts),
+    read: (id, range, createdAt) => read(store, id, range, createdAt),
+    concatenate: (id, parts, created) => concatenate(store, id, parts, created),
     addWaiting: (partial, final) => addWaiting(store, partial, final),
     findWaiting: partial => findWaiting(store, partial),
     claim: (id, duration) => claim(store, id, duration),

@@ -1,4 +1,4 @@
-import { OffsetConflict, UploadMissing, type Addition, type UploadBody } from '../../lib/storage.js'
+import { OffsetConflict, type Addition, type UploadBody } from '../../lib/storage.js'
 import { ignore } from './failure.js'
 import type { Files } from './files.js'
 import type { OpenUpload } from './open-upload.js'
@@ -6,6 +6,7 @@ import { goOn } from './journal/go-on.js'
 import { hasJournal } from './journal/has-journal.js'
 import { JournalDoubtful } from './journal/journal-doubtful.js'
 import { SmallCopy } from './journal/small-copy.js'
+import { check } from './load.js'
 import { replaceRecord } from './replace-record.js'
 import type { Store } from './store.js'
 
@@ -16,8 +17,7 @@ import type { Store } from './store.js'
  * only what was durable before.
  */
 export async function append (store: Store, id: string, addition: Addition): Promise<number> {
-  const upload = store.uploads.getVouched(id) ?? await store.uploads.load(id)
-  if (upload === null) throw new UploadMissing('There is no such upload')
+  const upload = check(store.uploads.getVouched(id) ?? await store.uploads.load(id), addition.createdAt)
   if (upload.durable !== addition.offset) throw new OffsetConflict(upload.durable)
   if (upload.cutAt !== null) await store.uploads.cut(upload)
   await goOn(store, upload)

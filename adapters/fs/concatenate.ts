@@ -1,22 +1,22 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { UploadMissing } from '../../lib/storage.js'
+import { UploadMissing, type CreationTimes } from '../../lib/storage.js'
 import { isCode } from './failure.js'
+import { load } from './load.js'
 import type { OpenUpload } from './open-upload.js'
 import type { Store } from './store.js'
 
 /**
  * Writes the parts into a temporary file, syncs it, and renames it over the empty file of the final upload: the rename is the commit.
+ * Parts that are the same before and after the copy were the same during it.
  *
  * The bytes go from file to file inside of the kernel where the system's `cat` does that (`copy_file_range`, GNU coreutils 9.1 and
  * later), and through the memory of this process where there is no such command.
  */
-export async function concatenate (store: Store, id: string, parts: readonly string[]): Promise<number> {
+export async function concatenate (store: Store, id: string, parts: readonly string[], created?: CreationTimes): Promise<number> {
   const { files, paths, uploads, directory } = store
-  if (await uploads.load(id) === null) throw new UploadMissing('There is no such upload')
-  const sources: OpenUpload[] = []
-  // One after the other: each may have to be opened, and there may be more of them than descriptors.
-  for (const part of parts) sources.push(await loadPart(store, part))
+  await load(store, id, created?.final)
+  const sources = await loadAll(store, parts, created?.parts)
   const length = sources.reduce((sum, { durable }) => sum + durable, 0)
   const temporary = paths.temporary(id)
   const fd = await files.createOrThrow(temporary)
@@ -25,6 +25,7 @@ export async function concatenate (store: Store, id: string, parts: readonly str
       await copy(store, sources.map(source => paths.data(source.id)), fd)
       await files.sync(fd)
       await checkLength(store, fd, length)
+      await loadAll(store, parts, sources.map(source => source.record.upload.createdAt))
     } finally {
       await files.close(fd)
     }
@@ -41,10 +42,11 @@ export async function concatenate (store: Store, id: string, parts: readonly str
   return length
 }
 
-async function loadPart ({ uploads }: Store, id: string): Promise<OpenUpload> {
-  const part = await uploads.load(id)
-  if (part === null) throw new UploadMissing('There is no such part')
-  return part
+/** One after the other: each may have to be opened, and there may be more of them than descriptors. */
+async function loadAll (store: Store, ids: readonly string[], createdAt?: readonly Date[]): Promise<OpenUpload[]> {
+  const uploads: OpenUpload[] = []
+  for (const [index, id] of ids.entries()) uploads.push(await load(store, id, createdAt?.[index]))
+  return uploads
 }
 
 async function copy ({ files }: Store, paths: readonly string[], fd: number): Promise<void> {

@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import type { ByteRange, FindHint } from '../../lib/storage.js'
 import type { Upload } from '../../lib/upload.js'
 import { nullIfMissing, throwStorageError } from './failure.js'
+import { isMeant } from './load.js'
 import { getRecordId } from './paths.js'
 import { toUpload } from './record.js'
 import type { Files } from './files.js'
@@ -19,9 +20,10 @@ export async function find ({ uploads }: Store, id: string, { appendAt, place = 
 }
 
 /** Opens before it answers: a file that was just removed is no upload, and not a broken stream. */
-export async function read ({ files, paths, directory }: Store, id: string, { start, end }: ByteRange): Promise<Readable | null> {
+export async function read (store: Store, id: string, { start, end }: ByteRange, createdAt?: Date): Promise<Readable | null> {
+  const { files, paths, directory } = store
   const path = paths.data(id)
-  const fd = await open(files, path)
+  const fd = await openMeant(store, id, createdAt)
   if (fd === null) {
     await directory.check()
     return null
@@ -29,6 +31,20 @@ export async function read ({ files, paths, directory }: Store, id: string, { st
   if (end >= start) return createReadStream(path, { fd, start, end, highWaterMark: 256 * 1024 })
   await files.release(fd)
   return Readable.from([])
+}
+
+/** Whoever knows a `createdAt` has seen that upload: if it is still there after the file was opened, the file is its own. */
+async function openMeant (store: Store, id: string, createdAt: Date | undefined): Promise<number | null> {
+  const { files, paths, uploads } = store
+  const fd = await open(files, paths.data(id))
+  if (fd === null || createdAt === undefined) return fd
+  let isStillThere = false
+  try {
+    isStillThere = isMeant(await uploads.load(id), createdAt)
+  } finally {
+    if (!isStillThere) await files.release(fd)
+  }
+  return isStillThere ? fd : null
 }
 
 async function open (files: Files, path: string): Promise<number | null> {

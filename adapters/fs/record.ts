@@ -33,6 +33,7 @@ function toPlain (upload: NewUpload) {
     partial: upload.partial,
     final: upload.final,
     parts: upload.parts,
+    partsCreatedAt: upload.partsCreatedAt,
     completes: upload.completes,
     createdAt: upload.createdAt.getTime(),
     expiresAt: upload.expiresAt === null ? null : upload.expiresAt.getTime(),

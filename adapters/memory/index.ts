@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { FactoryOptions } from '../../lib/factory-options.js'
 import { LengthConflict, OffsetConflict, UploadExists, UploadMissing, type Storage } from '../../lib/storage.js'
-import { isFull, joinUpload, type NewUpload, type Upload } from '../../lib/upload.js'
+import { isCreatedAt, isFull, joinUpload, type NewUpload, type Upload } from '../../lib/upload.js'
 
 interface Entry {
   readonly record: NewUpload
@@ -24,8 +24,13 @@ export function createMemoryStorage (options: Readonly<Record<string, never>> = 
   const leases = new Map<string, { until: number }>()
   const waiting = new Map<string, Set<string>>()
 
-  const get = (id: string): Entry => {
+  const find = (id: string, createdAt?: Date): Entry | null => {
     const entry = entries.get(id)
+    return entry && isCreatedAt(entry.record, createdAt) ? entry : null
+  }
+
+  const get = (id: string, createdAt?: Date): Entry => {
+    const entry = find(id, createdAt)
     if (!entry) throw new UploadMissing('There is no such upload')
     return entry
   }
@@ -37,18 +42,20 @@ export function createMemoryStorage (options: Readonly<Record<string, never>> = 
     },
 
     async find (id) {
-      const entry = entries.get(id)
-      return entry ? toUpload(entry) : null
+      const entry = find(id)
+      return entry && toUpload(entry)
     },
 
-    async append (id, { offset, body, keep, onProgress, progressInterval = 1000 }) {
-      const { bytes } = get(id)
+    async append (id, { createdAt, offset, body, keep, onProgress, progressInterval = 1000 }) {
+      const { bytes, record } = get(id, createdAt)
       if (bytes.length !== offset) throw new OffsetConflict(bytes.length)
       const parts: Uint8Array[] = [bytes]
       let reportedAt = Date.now()
       const commit = () => {
         const joined = Buffer.concat(parts)
-        if (joined.length > get(id).bytes.length) entries.set(id, { ...get(id), bytes: joined, modifiedAt: new Date() })
+        // Whoever removed it meanwhile may have made room for another.
+        const entry = get(id, record.createdAt)
+        if (joined.length > entry.bytes.length) entries.set(id, { ...entry, bytes: joined, modifiedAt: new Date() })
         return joined.length
       }
       for (let batch; (batch = await body.next()) !== null;) {
@@ -60,20 +67,22 @@ export function createMemoryStorage (options: Readonly<Record<string, never>> = 
       return commit()
     },
 
-    async setLength (id, length) {
-      const entry = get(id)
+    async setLength (id, length, createdAt) {
+      const entry = get(id, createdAt)
       if (entry.record.length === length) return
       const fits = length === null ? entry.record.length !== entry.bytes.length : entry.record.length === null && length >= entry.bytes.length
       if (!fits) throw new LengthConflict('The upload has another length')
       entries.set(id, { ...entry, record: { ...entry.record, length } })
     },
 
-    async complete (id) {
-      entries.set(id, { ...get(id), marked: true })
+    async complete (id, createdAt) {
+      entries.set(id, { ...get(id, createdAt), marked: true })
     },
 
-    async remove (id) {
+    async remove (id, createdAt) {
+      if (!find(id, createdAt)) return
       entries.delete(id)
+      leases.delete(id)
       waiting.delete(id)
     },
 
@@ -88,14 +97,14 @@ export function createMemoryStorage (options: Readonly<Record<string, never>> = 
       return toUpload(get(id))
     },
 
-    async read (id, { start, end }) {
-      const entry = entries.get(id)
+    async read (id, { start, end }, createdAt) {
+      const entry = find(id, createdAt)
       return entry ? Readable.from([entry.bytes.subarray(start, end + 1)]) : null
     },
 
-    async concatenate (id, parts) {
-      const entry = get(id)
-      const bytes = Buffer.concat(parts.map(part => get(part).bytes))
+    async concatenate (id, parts, created) {
+      const entry = get(id, created?.final)
+      const bytes = Buffer.concat(parts.map((part, index) => get(part, created?.parts[index]).bytes))
       entries.set(id, { ...entry, bytes, modifiedAt: new Date() })
       return bytes.length
     },

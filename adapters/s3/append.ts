@@ -1,4 +1,5 @@
 import { OffsetConflict, UploadMissing, type Addition } from '../../lib/storage.js'
+import { isCreatedAt } from '../../lib/upload.js'
 import { Appender } from './appender.js'
 import { isOvertaken, UploadLost } from './failures.js'
 import { getOffset } from './record.js'
@@ -9,7 +10,7 @@ import type { Store } from './store.js'
 
 /** Appends a body. Of an upload where this process was the last to append, nothing is read before. */
 export async function append (store: Store, id: string, addition: Addition): Promise<number> {
-  const entry = await prepare(store, id, addition.offset)
+  const entry = await prepare(store, id, addition)
   try {
     return await new Appender(store, entry, addition).run()
   } catch (failure) {
@@ -18,15 +19,16 @@ export async function append (store: Store, id: string, addition: Addition): Pro
     // A piece that is gone is a sign of that, too: whoever completed the upload has put it into the object.
     if (!isOvertaken(error)) throw error
     const found = await store.records.load(id)
-    throw found === null ? new UploadMissing('The upload was removed', { cause: error }) : new OffsetConflict(getOffset(found.record))
+    if (found?.record.mark !== entry.record.mark) throw new UploadMissing('The upload was removed', { cause: error })
+    throw new OffsetConflict(getOffset(found.record))
   }
 }
 
-async function prepare (store: Store, id: string, offset: number): Promise<Entry> {
+async function prepare (store: Store, id: string, { offset, createdAt }: Addition): Promise<Entry> {
   const known = store.records.peek(id)
-  if (known && isAt(known, offset)) return known
+  if (known && isCreatedAt(known.record.upload, createdAt) && isAt(known, offset)) return known
   const entry = await recover(store, id)
-  if (entry === null) throw new UploadMissing('There is no such upload')
+  if (entry === null || !isCreatedAt(entry.record.upload, createdAt)) throw new UploadMissing('There is no such upload')
   if (getOffset(entry.record) !== offset) throw new OffsetConflict(getOffset(entry.record))
   return entry
 }

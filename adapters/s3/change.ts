@@ -1,5 +1,5 @@
 import { LengthConflict, UploadMissing, type UploadChange } from '../../lib/storage.js'
-import type { Upload } from '../../lib/upload.js'
+import { isCreatedAt, type Upload } from '../../lib/upload.js'
 import { Appender } from './appender.js'
 import { isOvertaken, Superseded, UploadLost } from './failures.js'
 import { confirm } from './find.js'
@@ -10,12 +10,13 @@ import { recover } from './recover.js'
 import type { Entry } from './records.js'
 import { deletePieces, readPiece, type Store } from './store.js'
 
-export async function setLength (store: Store, id: string, length: number | null): Promise<void> {
+export async function setLength (store: Store, id: string, length: number | null, createdAt?: Date): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     const entry = await recover(store, id)
-    if (entry === null) throw new UploadMissing('There is no such upload')
+    if (entry === null || !isCreatedAt(entry.record.upload, createdAt)) throw new UploadMissing('There is no such upload')
     let isSet = false
     const noted = await store.records.note(entry, record => {
+      if (record.mark !== entry.record.mark) throw new UploadMissing('The upload was removed')
       isSet = isNewLength(record, length) && record.window === null
       return isSet ? { upload: { ...record.upload, length } } : null
     })
@@ -41,16 +42,17 @@ async function finishIfFull (store: Store, entry: Entry): Promise<void> {
   if (getOffset(entry.record) !== upload.length || upload.completes !== 'at-length') return
   await finish(store, entry).catch(error => {
     if (!isOvertaken(error)) throw error
-    return complete(store, entry.id)
+    return complete(store, entry.id, entry.record.upload.createdAt)
   })
 }
 
 /** Makes one object of everything that there is. Safe to call again after a crash at any point. */
-export async function complete (store: Store, id: string): Promise<void> {
-  if (store.records.peek(id)?.record.object) return
+export async function complete (store: Store, id: string, createdAt?: Date): Promise<void> {
+  const known = store.records.peek(id)?.record
+  if (known?.object && isCreatedAt(known.upload, createdAt)) return
   for (let attempt = 0; ; attempt++) {
     const entry = await confirm(store, await recover(store, id))
-    if (entry === null) throw new UploadMissing('There is no such upload')
+    if (entry === null || !isCreatedAt(entry.record.upload, createdAt)) throw new UploadMissing('There is no such upload')
     if (entry.record.object !== null) return
     try {
       await finish(store, entry)

@@ -1,5 +1,6 @@
 import { buffer } from 'node:stream/consumers'
-import { UploadMissing } from '../../lib/storage.js'
+import { UploadMissing, type CreationTimes } from '../../lib/storage.js'
+import { isCreatedAt } from '../../lib/upload.js'
 import { MOST_PARTS } from './bucket.js'
 import { isConflict, isMissing, isOvertaken } from './failures.js'
 import { assemble, putWhole } from './finish.js'
@@ -23,12 +24,12 @@ interface Source {
 /**
  * Copies the parts inside of S3, and joins what is small through memory. The record names nothing of it before all of it is there.
  */
-export async function concatenate (store: Store, id: string, parts: readonly string[]): Promise<number> {
+export async function concatenate (store: Store, id: string, parts: readonly string[], created?: CreationTimes): Promise<number> {
   for (let attempt = 0; ; attempt++) {
     const entry = await recover(store, id)
-    if (entry === null) throw new UploadMissing('There is no such upload')
+    if (entry === null || !isCreatedAt(entry.record.upload, created?.final)) throw new UploadMissing('There is no such upload')
     try {
-      return await concatenateOnce(store, entry, parts)
+      return await concatenateOnce(store, entry, parts, created?.parts)
     } catch (error) {
       const now = isOvertaken(error) ? await store.records.load(id) : null
       if (now === null || now.record.revision === entry.record.revision || attempt === PAUSES.length) throw error
@@ -38,10 +39,12 @@ export async function concatenate (store: Store, id: string, parts: readonly str
   }
 }
 
-async function concatenateOnce (store: Store, entry: Entry, parts: readonly string[]): Promise<number> {
+type Times = readonly Date[] | undefined
+
+async function concatenateOnce (store: Store, entry: Entry, parts: readonly string[], createdAt: Times): Promise<number> {
   const isDone = () => entry.record.object !== null || (getOffset(entry.record) > 0 && getOffset(entry.record) === entry.record.upload.length)
   if (!isDone()) {
-    const sources = await findSources(store, parts)
+    const sources = await findSources(store, parts, createdAt)
     await join(store, entry, sources).catch(error => {
       if (isMissing(error) || isConflict(error)) throw new UploadMissing('A part was removed while it was copied', { cause: error })
       throw error
@@ -51,11 +54,12 @@ async function concatenateOnce (store: Store, entry: Entry, parts: readonly stri
   return getOffset(entry.record)
 }
 
-async function findSources (store: Store, ids: readonly string[]): Promise<Source[]> {
+async function findSources (store: Store, ids: readonly string[], createdAt: Times): Promise<Source[]> {
   const unique = [...new Set(ids)]
+  const times = new Map(ids.map((id, index) => [id, createdAt?.[index]]))
   const found = await mapParallel(unique, READERS, async id => {
     const entry = await confirm(store, await store.records.load(id))
-    if (!entry?.record.object) throw new UploadMissing('There is no such part')
+    if (!entry?.record.object || !isCreatedAt(entry.record.upload, times.get(id))) throw new UploadMissing('There is no such part')
     return { key: entry.record.key, ...entry.record.object }
   })
   const sources = new Map(unique.map((id, index) => [id, found[index]!]))

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { ByteRange } from '../../lib/storage.js'
-import type { Upload } from '../../lib/upload.js'
+import { isCreatedAt, type Upload } from '../../lib/upload.js'
 import { isConflict } from './failures.js'
 import { confirm } from './find.js'
 import { parseKey } from './keys.js'
@@ -10,19 +10,22 @@ import type { Entry } from './records.js'
 import { readPiece, type Store } from './store.js'
 
 /** The bytes as S3 streams them: of the very object that the record names, or none. */
-export async function read (store: Store, id: string, range: ByteRange): Promise<Readable | null> {
+export async function read (store: Store, id: string, range: ByteRange, createdAt?: Date): Promise<Readable | null> {
   const known = store.records.peek(id)
-  if (!known?.record.object) return open(store, id, range)
-  return open(store, id, range, known).catch(error => {
+  const load = async () => {
+    const entry = await confirm(store, await store.records.load(id))
+    return entry && isCreatedAt(entry.record.upload, createdAt) ? open(store, entry, range) : null
+  }
+  if (!known?.record.object || !isCreatedAt(known.record.upload, createdAt)) return load()
+  return open(store, known, range).catch(error => {
     // Removed and created again by another process.
-    if (isConflict(error)) return open(store, id, range)
+    if (isConflict(error)) return load()
     throw error
   })
 }
 
-async function open (store: Store, id: string, { start, end }: ByteRange, known?: Entry): Promise<Readable | null> {
-  const entry = known ?? await confirm(store, await store.records.load(id))
-  if (!entry || entry.record.removed) return null
+async function open (store: Store, entry: Entry, { start, end }: ByteRange): Promise<Readable | null> {
+  if (entry.record.removed) return null
   const { key, object } = entry.record
   if (object === null) return readPieces(store, entry, { start, end })
   if (object.size === 0 || end < start) return Readable.from([])
