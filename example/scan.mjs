@@ -11,7 +11,7 @@ export function scan (app, directory, findVirus) {
     const virus = await findVirus(createReadStream(join(directory, upload.id)))
     if (virus === null) return { headers: { 'x-scanned': 'clean' } }
     // This request holds the upload: the removal comes behind it. Awaited here, it would wait for itself.
-    app.tus.terminate(upload.id).catch(error => app.log.error({ err: error, id: upload.id }, 'an infected file is still there'))
+    app.tus.terminate(upload).catch(error => app.log.error({ err: error, id: upload.id }, 'an infected file is still there'))
     throw Object.assign(new Error(`The file is infected: ${virus}`), { statusCode: 422 })
   })
 }

@@ -2,16 +2,17 @@ import { Readable } from 'node:stream'
 import type { Claim } from './claim.js'
 import { Claims, type ClaimOptions } from './claims.js'
 import type { Context } from './context.js'
-import { TUS_ERR_UPLOAD_INCOMPLETE, TUS_ERR_UPLOAD_NOT_FOUND, TusError } from './errors.js'
+import { TUS_ERR_CLAIM_LOST, TUS_ERR_UPLOAD_INCOMPLETE, TUS_ERR_UPLOAD_NOT_FOUND, TusError } from './errors.js'
 import type { HookName, LifecycleHooks } from './hooks.js'
 import type { Log } from './log.js'
 import { openDownload } from './operations/download.js'
-import { asAnswerable } from './operations/failure.js'
+import { asAnswerable, isNotFound } from './operations/failure.js'
 import { find, isGone } from './operations/find.js'
+import { toRef } from './operations/identity.js'
 import { sweep, type SweepCounts } from './operations/sweep.js'
 import { terminate } from './operations/terminate.js'
 import type { MakeResumable } from './resumable.js'
-import { isValidId, type Upload } from './upload.js'
+import { isValidId, type Upload, type UploadRef } from './upload.js'
 
 /** What an application calls: `app.tus`. */
 export interface TusApi extends UploadsApi {
@@ -64,12 +65,16 @@ export interface UploadsApi {
    * Opens a complete upload, from byte `start` to byte `end`, both included and counted from 0. Default: the whole.
    *
    * The stream fails with TUS_ERR_UPLOAD_NOT_FOUND or TUS_ERR_UPLOAD_INCOMPLETE where there is nothing to read.
+   * Given an upload and not its id, it reads that one, and none that was created under its id since.
    *
    * @param options `partial`: also if it is a partial upload of a concatenation, which no `preFinish` hook has seen. Default: one of those is not there
    */
-  createReadStream(id: string, options?: ReadOptions): Readable
-  /** Removes an upload, with the hooks. Resolves to false if there was none. */
-  terminate(id: string): Promise<boolean>
+  createReadStream(upload: string | UploadRef, options?: ReadOptions): Readable
+  /**
+   * Removes an upload, with the hooks. Resolves to false if there was none. Given an upload and not its id, it removes
+   * that one, and none that was created under its id since.
+   */
+  terminate(upload: string | UploadRef): Promise<boolean>
   /** Removes what has expired, and finishes what was left unfinished. Runs by itself every `expiration.sweepInterval` ms. */
   sweep(): Promise<SweepCounts>
   /**
@@ -83,24 +88,28 @@ export interface UploadsApi {
 
 export function createApi (context: Context, log: Log): UploadsApi {
   const { storage, hooks } = context
-  const findValid = async (id: string) => isValidId(id) ? find(context, id) : null
+  const findValid = async (meant: UploadRef) => isValidId(meant.id) ? find(context, meant) : null
 
-  const createReadStream: UploadsApi['createReadStream'] = (id, { start = 0, end = Infinity, partial = false } = {}) => {
+  /** @param missing what to fail with where the upload is not there */
+  const open = (meant: UploadRef, options: ReadOptions, missing: () => TusError) => {
+    const { start = 0, end = Infinity, partial = false } = options
     return Readable.from(readBytes(), { objectMode: false })
 
     async function * readBytes (): AsyncGenerator<Buffer> {
-      const upload = await findValid(id)
-      if (upload === null || (upload.partial && !partial)) throw TUS_ERR_UPLOAD_NOT_FOUND()
+      const upload = await findValid(meant)
+      if (upload === null || (upload.partial && !partial)) throw missing()
       if (!upload.complete) throw TUS_ERR_UPLOAD_INCOMPLETE()
-      yield * await openDownload(context, id, { start, end: Math.min(end, upload.offset - 1) })
+      yield * await openDownload(context, upload, { start, end: Math.min(end, upload.offset - 1) }).catch(error => {
+        throw isNotFound(error) ? missing() : error
+      })
     }
   }
-  const claims = new Claims(context, log, createReadStream)
+  const claims = new Claims(context, log, (upload, range = {}) => open(upload, range, TUS_ERR_CLAIM_LOST))
 
   return {
     addHook: (name, hook) => hooks.add(name, hook),
 
-    find: findValid,
+    find: id => findValid({ id }),
 
     async * list ({ state, partial = false } = {}) {
       for await (const upload of storage.list?.(state && { for: 'state', state }) ?? []) {
@@ -109,16 +118,17 @@ export function createApi (context: Context, log: Log): UploadsApi {
       }
     },
 
-    createReadStream,
+    createReadStream: (upload, options = {}) => open(toRef(upload), options, TUS_ERR_UPLOAD_NOT_FOUND),
 
     sweep: () => sweep(context, log),
     claim: options => claims.claim(options),
     claims: options => claims.claims(options),
 
-    async terminate (id) {
-      if (!isValidId(id)) return false
+    async terminate (upload) {
+      const meant = toRef(upload)
+      if (!isValidId(meant.id)) return false
       try {
-        await terminate(context, id, { request: null, log })
+        await terminate(context, meant, { request: null, log })
         return true
       } catch (error) {
         const answer = asAnswerable(error)

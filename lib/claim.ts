@@ -7,12 +7,17 @@ import { pipeline } from 'node:stream/promises'
 import type { Context } from './context.js'
 import { TUS_ERR_CLAIM_LOST } from './errors.js'
 import type { Log } from './log.js'
-import { asAnswerable } from './operations/failure.js'
+import { asAnswerable, isNotFound } from './operations/failure.js'
+import { withLockOf } from './operations/find.js'
+import { updateSame } from './operations/identity.js'
 import { terminate } from './operations/terminate.js'
 import type { Lease } from './storage.js'
 import type { Upload } from './upload.js'
 
-/** A complete upload that this worker holds, and no other that lives. */
+/**
+ * A complete upload that this worker holds, and no other that lives. Where it was removed, its operations fail with
+ * TUS_ERR_CLAIM_LOST, also if another upload has been created under its id since.
+ */
 export interface Claim extends AsyncDisposable {
   readonly upload: Upload
   /** Aborts when the lease is lost, because this process could not renew it in time: another worker may have the upload then. */
@@ -27,7 +32,7 @@ export interface Claim extends AsyncDisposable {
   /**
    * Ends the work on this upload: no worker gets it again. With `remove`, the upload is removed, with the hooks.
    *
-   * @throws TUS_ERR_CLAIM_LOST if the lease was lost; the upload is then left to whoever has it
+   * @throws TUS_ERR_CLAIM_LOST if the lease was lost, or the upload removed; it is then left to whoever has it
    */
   done(options?: { remove?: boolean }): Promise<void>
   /** Gives the upload back: another worker gets it. Nothing happens after `done`. */
@@ -67,7 +72,7 @@ export function createClaim ({ context, upload, lease, duration, log, createRead
     try {
       await work()
     } catch (error) {
-      throw asAnswerable(error)
+      throw asClaimFailure(error)
     } finally {
       await lease.release()
     }
@@ -78,19 +83,31 @@ export function createClaim ({ context, upload, lease, duration, log, createRead
     upload,
     signal: lost.signal,
     createReadStream,
-    saveTo: path => context.storage.saveTo ? context.storage.saveTo(id, path) : save(createReadStream(), path),
+    async saveTo (path) {
+      if (!context.storage.saveTo) return save(createReadStream(), path)
+      try {
+        await context.storage.saveTo(id, path, upload.createdAt)
+      } catch (error) {
+        throw isNotFound(error) ? TUS_ERR_CLAIM_LOST() : error
+      }
+    },
     done: ({ remove = false } = {}) => settle(async () => {
       if (!await lease.renew()) throw TUS_ERR_CLAIM_LOST()
-      if (remove) await terminate(context, id, { request: null, log })
-      else await markProcessed(context, id)
+      if (remove) await terminate(context, upload, { request: null, log })
+      else await markProcessed(context, upload)
     }),
     release,
     [Symbol.asyncDispose]: release
   }
 }
 
-async function markProcessed ({ locker, storage, options }: Context, id: string): Promise<void> {
-  await locker.withLock(id, options.lockTimeout, () => storage.update(id, () => ({ processed: true })))
+async function markProcessed (context: Context, upload: Upload): Promise<void> {
+  const marked = await withLockOf(context, upload, () => updateSame(context, upload, () => ({ processed: true })))
+  if (marked === null) throw TUS_ERR_CLAIM_LOST()
+}
+
+function asClaimFailure (error: unknown): Error {
+  return isNotFound(error) ? TUS_ERR_CLAIM_LOST() : asAnswerable(error)
 }
 
 /** For storages that can't do it better. */

@@ -17,7 +17,7 @@ export interface ClaimOptions {
   readonly signal?: AbortSignal
 }
 
-type OpenDownload = (id: string, range?: { start?: number, end?: number }) => Readable
+type OpenDownload = (upload: Upload, range?: { start?: number, end?: number }) => Readable
 
 /** Hands complete uploads to workers, each to one that lives. */
 export class Claims {
@@ -120,7 +120,7 @@ export class Claims {
       upload,
       duration,
       log: this.#log,
-      createReadStream: range => this.#open(id, range),
+      createReadStream: range => this.#open(upload, range),
       lease: { renew: () => lease.renew(), release: () => this.#release(id, () => lease.release()) }
     })
   }

@@ -12,6 +12,7 @@ import { createScopes, type Scopes } from './scope.js'
 import { SharedStorage } from './shared-storage.js'
 import type { Storage } from './storage.js'
 import { traceLocker } from './traced-locker.js'
+import type { Upload } from './upload.js'
 
 /** What every operation needs. */
 export interface Context {
@@ -25,8 +26,8 @@ export interface Context {
   readonly budget: BodyBudget
   readonly digestPool: DigestPool
   readonly openBodies: OpenBodies
-  /** The ids of the uploads that receive a body in this process. */
-  readonly receiving: Set<string>
+  /** The uploads that receive a body in this process, by their ids. */
+  readonly receiving: Map<string, Upload>
   readonly arrivals: Arrivals
   readonly background: Background
   readonly expiredIds: ExpiredIds

@@ -40,7 +40,7 @@ export const TUS_ERR_HOOK_UNKNOWN = define<{ hook: string }>('TUS_ERR_HOOK_UNKNO
 export const TUS_ERR_HOOK_INVALID = define<{ hook: string }>('TUS_ERR_HOOK_INVALID', 500, f => `The lifecycle hook '${f.hook}' must be a function`)
 
 // Thrown by app.tus
-export const TUS_ERR_CLAIM_LOST = define('TUS_ERR_CLAIM_LOST', 409, () => 'The lease ran out before it was renewed: another worker may have the upload')
+export const TUS_ERR_CLAIM_LOST = define('TUS_ERR_CLAIM_LOST', 409, () => 'The upload was removed, or its lease ran out: another worker may have it')
 export const TUS_ERR_CLAIMS_UNSUPPORTED = define('TUS_ERR_CLAIMS_UNSUPPORTED', 501, () => 'The storage does not support claims')
 
 // What a request did wrong

@@ -38,6 +38,11 @@ export class ExpiredIds {
     if (this.#places.size > MOST) this.#places.delete(this.#places.keys().next().value!)
   }
 
+  /** To be called when an upload of that id is created: what became of the one before is no answer about this one. */
+  forget (id: string): void {
+    this.#places.delete(id)
+  }
+
   get (id: string): Place | undefined {
     return this.#places.get(id)
   }

@@ -28,6 +28,6 @@ export type { DownloadOptions, RouteOptions, TusOptions } from './options.js'
 export type { ScopeFunction } from './scope.js'
 export {
   LengthConflict, OffsetConflict, StorageFull, StorageUnavailable, UploadExists, UploadMissing,
-  type Addition, type ByteRange, type Lease, type Storage, type UploadBody, type UploadChange
+  type Addition, type ByteRange, type CreationTimes, type Lease, type Storage, type UploadBody, type UploadChange
 } from './storage.js'
-export type { Metadata, NewUpload, Upload } from './upload.js'
+export type { Metadata, NewUpload, Upload, UploadRef } from './upload.js'

@@ -10,5 +10,11 @@ export function createRandomId (): string {
   return pool.toString('hex', drawn - 16, drawn)
 }
 
+/** Whether an id may be one of these. */
+export function isRandomId (id: string): boolean {
+  return RANDOM.test(id)
+}
+
+const RANDOM = /^[0-9a-f]{32}$/
 let pool = Buffer.alloc(0)
 let drawn = 0

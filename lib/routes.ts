@@ -12,7 +12,7 @@ import { getExpiry } from './expiration.js'
 import { isRefusal } from './hooks.js'
 import { getIdOf, getLocation } from './location.js'
 import type { Exchange } from './operations/exchange.js'
-import { asAnswerable } from './operations/failure.js'
+import { asAnswerable, isNotFound } from './operations/failure.js'
 import { checkAccess, find } from './operations/find.js'
 import { createDescription, type Resource } from './openapi/document.js'
 import { noteProblem, replaceBody } from './problem.js'
@@ -144,6 +144,8 @@ function send (reply: FastifyReply, { status, headers, body }: Answer, stream?: 
 
 /** The protocol sets status and headers; the body is the business of the application's error handler, if it has one. */
 function refuse ({ options }: Context, reply: FastifyReply, protocol: Protocol, message: Message, offer: Offer, error: Error): never {
+  // What is not there any more has nothing to tell.
+  if (isNotFound(error)) setUpload(reply.request, null)
   const { upload } = reply.request
   const byApplication = isRefusal(error) && !(error instanceof TusError)
   const { status, headers, body } = protocol.encodeError(error, { message, offer, upload, expiry: upload && getExpiry(upload, options.expiration), byApplication })

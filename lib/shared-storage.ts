@@ -1,5 +1,6 @@
 import { createMemoryLocker, type Locker } from './locker.js'
 import type { Storage } from './storage.js'
+import type { Upload } from './upload.js'
 
 /** What all registrations of this process on one storage have in common: they may serve the same uploads. */
 export class SharedStorage {
@@ -9,8 +10,8 @@ export class SharedStorage {
   #change: Promise<unknown> = Promise.resolve()
   /** Where neither the storage nor the application brings one. */
   readonly locker: Locker = createMemoryLocker()
-  /** The ids of the uploads that receive a body. */
-  readonly receiving = new Set<string>()
+  /** The uploads that receive a body, by their ids. */
+  readonly receiving = new Map<string, Upload>()
 
   constructor (storage: Storage) {
     this.#storage = storage

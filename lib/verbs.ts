@@ -11,6 +11,7 @@ import { create } from './operations/create.js'
 import { checkReadable, findComplete, openDownload } from './operations/download.js'
 import type { Exchange } from './operations/exchange.js'
 import { checkAccess, find } from './operations/find.js'
+import { mayRecur } from './operations/identity.js'
 import { inspect, observe } from './operations/inspect.js'
 import { terminate } from './operations/terminate.js'
 import type { Answer, Described, Message, Offer, Protocol } from './protocols/protocol.js'
@@ -116,8 +117,8 @@ async function decode<Command> (read: () => Command, context: Context, id: strin
 }
 
 const remove: Verb = async ({ context, protocol, exchange, id }) => {
-  await checkAccess(context, id, 'terminate', exchange)
-  exchange.see(await terminate(context, id, exchange))
+  const admitted = await checkAccess(context, id, 'terminate', exchange)
+  exchange.see(await terminate(context, admitted, exchange))
   return protocol.encodeTerminated()
 }
 
@@ -127,7 +128,8 @@ const get: Verb = async call => {
   // While there is no file, a request in the words of the draft asks for the offset as HEAD does.
   if ('encodeInspected' in file) return isPlain(message) ? tellOffset(call, file) : head({ ...call, protocol: file })
   const { range, ...answer } = describeFile(call, file, request.headers)
-  return { ...answer, ...range && { stream: closeWithConnection(await openDownload(context, id, range), request.raw) } }
+  const found = mayRecur(context, id) ? file : { id }
+  return { ...answer, ...range && { stream: closeWithConnection(await openDownload(context, found, range), request.raw) } }
 }
 
 /** A file answers as to GET, without its bytes. An upload that is none yet tells its offset in the draft; tus wants to be named for that. */

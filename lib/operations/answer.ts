@@ -2,6 +2,7 @@ import type { Context } from '../context.js'
 import type { KeptAnswer, Upload } from '../upload.js'
 import type { Completion } from './complete.js'
 import type { Exchange } from './exchange.js'
+import { updateSame } from './identity.js'
 import { takeTurn } from './turn.js'
 
 /**
@@ -36,9 +37,11 @@ export function isUnanswered ({ complete, partial, purpose }: Upload): boolean {
 }
 
 /** The client at hand gets its answer, whatever the storage does. The first that is kept stays. */
-async function keep ({ storage }: Context, { id, purpose: known }: Upload, answer: KeptAnswer, { log }: Exchange): Promise<void> {
+async function keep (context: Context, upload: Upload, answer: KeptAnswer, { log }: Exchange): Promise<void> {
+  const { id, purpose: known } = upload
   try {
-    await storage.update(id, ({ purpose = known! }) => purpose.answer === null ? { purpose: { ...purpose, answer, answering: null } } : null)
+    await updateSame(context, upload, ({ purpose = known! }) =>
+      purpose.answer === null ? { purpose: { ...purpose, answer, answering: null } } : null)
   } catch (error) {
     log.error({ err: error, id }, 'an answer could not be kept')
   }

@@ -3,14 +3,14 @@ import type { Context } from '../context.js'
 import { TUS_ERR_LENGTH_MISMATCH, TUS_ERR_OFFSET_MISMATCH, TUS_ERR_UPLOAD_COMPLETE, TUS_ERR_UPLOAD_FINAL } from '../errors.js'
 import { LockTimeout, type Wanted } from '../locker.js'
 import { LengthConflict, UploadMissing } from '../storage.js'
-import { isFull, type Upload } from '../upload.js'
+import { isFull, type Upload, type UploadRef } from '../upload.js'
 import { answerIfDue } from './answer.js'
 import type { AppendCommand } from './commands.js'
 import { completeIfDue, type Completion } from './complete.js'
 import { completeWaiting } from './concatenate.js'
 import { agree, disagree, end } from './ending.js'
 import { checkUnanswered, type Exchange } from './exchange.js'
-import { checkAccess, find, findFor } from './find.js'
+import { checkAccess, find, findFor, withLockOf } from './find.js'
 import { checkBody, checkLength, removeOnOverflow } from './limits.js'
 import { isInterruption, receive } from './receive.js'
 
@@ -20,19 +20,19 @@ import { isInterruption, receive } from './receive.js'
  * Everything that can be refused is refused before a byte of the body is read.
  */
 export async function append (context: Context, id: string, command: AppendCommand, exchange: Exchange): Promise<Completion> {
-  await checkAccess(context, id, 'append', exchange)
+  const admitted = await checkAccess(context, id, 'append', exchange)
   try {
-    return await context.admission.admit(exchange.request, command, () => appendInTurn(context, id, command, exchange))
+    return await context.admission.admit(exchange.request, command, () => appendInTurn(context, admitted, command, exchange))
   } catch (error) {
     // "in every PATCH response if the upload is going to expire" (EX-2): in that of one that never got hold of it, too.
-    if (error instanceof LockTimeout || isTurnedAway(error)) exchange.see(await find(context, id))
+    if (error instanceof LockTimeout || isTurnedAway(error)) exchange.see(await find(context, admitted))
     throw error
   }
 }
 
-function appendInTurn (context: Context, id: string, command: AppendCommand, exchange: Exchange): Promise<Completion> {
-  return context.locker.withLock(id, context.options.lockTimeout, async wanted => {
-    const found = await findFor(context, id, exchange, { appendAt: command.offset })
+function appendInTurn (context: Context, admitted: UploadRef, command: AppendCommand, exchange: Exchange): Promise<Completion> {
+  return withLockOf(context, admitted, async wanted => {
+    const found = await findFor(context, admitted, exchange, { appendAt: command.offset })
     checkUnanswered(exchange)
     let received: Upload
     try {
@@ -88,7 +88,7 @@ function receiveWithLength (context: Context, upload: Upload, command: AppendCom
   const { length } = command
   if (length === null || upload.length !== null) return receive(context, upload, command, exchange, wanted)
   if (length === upload.offset) return receiveNothing(context, upload, length, command, exchange, wanted)
-  const prepare = () => context.storage.setLength(upload.id, length)
+  const prepare = () => context.storage.setLength(upload.id, length, upload.createdAt)
   return receive(context, { ...upload, length }, command, exchange, wanted, prepare).catch(async error => {
     if (!isInterruption(error) || error.facts.offset === upload.offset) await takeLengthBack(context, upload, exchange)
     throw error
@@ -98,13 +98,13 @@ function receiveWithLength (context: Context, upload: Upload, command: AppendCom
 /** With this length the upload is complete, which can't be taken back: a body that brings a byte, or is not what its checksum says, is refused first. */
 async function receiveNothing (context: Context, upload: Upload, length: number, command: AppendCommand, exchange: Exchange, wanted: Wanted): Promise<Upload> {
   const received = await receive(context, { ...upload, length }, command, exchange, wanted)
-  await context.storage.setLength(upload.id, length)
+  await context.storage.setLength(upload.id, length, upload.createdAt)
   return received
 }
 
-async function takeLengthBack ({ storage }: Context, { id }: Upload, { log }: Exchange): Promise<void> {
+async function takeLengthBack ({ storage }: Context, { id, createdAt }: Upload, { log }: Exchange): Promise<void> {
   try {
-    await storage.setLength(id, null)
+    await storage.setLength(id, null, createdAt)
   } catch (error) {
     // The answer is why the body was refused. A client that comes again with the same length is welcome.
     if (!(error instanceof UploadMissing || error instanceof LengthConflict)) log.error({ err: error, id }, 'the length of a refused body could not be taken back')

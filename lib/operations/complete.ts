@@ -4,6 +4,7 @@ import { tell } from '../lifecycle.js'
 import type { Log } from '../log.js'
 import { changeState, isDue, type Upload } from '../upload.js'
 import { settleDigests } from './digest.js'
+import { updateSame } from './identity.js'
 
 /** An upload after an operation, and what the application adds to the response. */
 export interface Completion {
@@ -34,7 +35,7 @@ export async function completeIfDue (context: Context, upload: Upload, cause: Ca
   if (!isDue(upload)) return { upload, decision: {} }
   const asked = !upload.partial && context.hooks.has('preFinish')
   const decisions = asked ? await context.hooks.runPre('preFinish', cause.log, cause.request, upload) : []
-  await context.storage.complete(upload.id)
+  await context.storage.complete(upload.id, upload.createdAt)
   const complete = changeState(upload, { complete: true })
   const { upload: finished } = isUnfinished(complete) ? await finishIfDue(context, complete, cause) : { upload: complete }
   if (finished === complete) tell('finished', complete, cause)
@@ -56,7 +57,8 @@ export async function finishIfDue (context: Context, upload: Upload, cause: Caus
   if (!unmarked.has(key)) await context.hooks.runPost('postFinish', cause.log, cause.request, upload)
   unmarked.add(key)
   // Another process may have answered for it meanwhile, or be about to.
-  await context.storage.update(upload.id, ({ purpose: present }) => ({ finished: true, ...purpose && { purpose: { ...purpose, ...present, digests: purpose.digests } } }))
+  await updateSame(context, upload, ({ purpose: present }) =>
+    ({ finished: true, ...purpose && { purpose: { ...purpose, ...present, digests: purpose.digests } } }))
   unmarked.delete(key)
   const finished: Upload = { ...changeState(upload, { finished: true }), purpose }
   tell('finished', finished, cause)

@@ -2,23 +2,34 @@ import type { Context } from '../context.js'
 import {
   TUS_ERR_CONCAT_PART_NOT_FOUND, TUS_ERR_CONCAT_PART_NOT_PARTIAL, TUS_ERR_CONCAT_PART_UNFINISHED, TUS_ERR_UPLOAD_TOO_LARGE
 } from '../errors.js'
+import { UploadMissing } from '../storage.js'
 import { isFull, type NewUpload, type Upload } from '../upload.js'
 import { completeIfDue, type Cause, type Completion } from './complete.js'
 import type { Exchange } from './exchange.js'
 import { find, isHidden, isOurs } from './find.js'
+import { mayRecur } from './identity.js'
 import { checkLength } from './limits.js'
 
+/** What a final upload is made of. */
+interface Composition {
+  /** In bytes; `null` as long as a part does not know its own. */
+  readonly length: number | null
+  /** When each part was created, in ms since 1970, which with its id says what it is. */
+  readonly createdAt: readonly number[]
+}
+
 /**
- * The length of a final upload made of these parts, in bytes; `null` as long as a part does not know its own.
+ * What these parts make, as they are now: none of their ids will stand for another upload that is created under it later.
  *
  * @throws TUS_ERR_CONCAT_…, TUS_ERR_UPLOAD_TOO_LARGE, what `preAccess` throws
  */
-export async function checkParts (context: Context, ids: readonly string[], exchange: Exchange): Promise<number | null> {
+export async function checkParts (context: Context, ids: readonly string[], exchange: Exchange): Promise<Composition> {
   const parts = new Map<string, Upload>()
   for (const id of new Set(ids)) parts.set(id, await checkPart(context, id, exchange))
-  const length = sumLengths(ids.map(id => parts.get(id)!))
+  const list = ids.map(id => parts.get(id)!)
+  const length = sumLengths(list)
   checkLength(context, length, exchange.request)
-  return length
+  return { length, createdAt: list.map(({ createdAt }) => createdAt.getTime()) }
 }
 
 async function checkPart (context: Context, id: string, { request, log }: Exchange): Promise<Upload> {
@@ -42,31 +53,54 @@ function sumLengths (parts: readonly Upload[]): number | null {
 /**
  * Concatenates a final upload as soon as all of its parts are complete, and completes it; leaves any other as it is.
  *
- * The caller holds the lock of the final upload. Parts need none: complete, they don't change.
+ * The caller holds the lock of the final upload. Parts need none: complete, they don't change. One that was removed is not
+ * there any more, whatever was created under its id since: such a final upload never completes, and expires.
  */
 export async function concatenateIfDue (context: Context, upload: Upload, cause: Cause): Promise<Completion> {
   if (!upload.final || isFull(upload)) return completeIfDue(context, upload, cause)
-  const parts = await findComplete(context, upload.parts)
+  const parts = await findComplete(context, upload)
   if (parts === null) return { upload, decision: {} }
   const length = sumLengths(parts)!
   if (upload.length === null) {
     // Nobody could know at the creation how long it would be (CC-18).
     if (!mayBeAsLong(context, length, cause)) return { upload, decision: {} }
-    await context.storage.setLength(upload.id, length)
+    await context.storage.setLength(upload.id, length, upload.createdAt)
   }
-  const offset = await context.storage.concatenate!(upload.id, upload.parts)
+  const offset = await join(context, upload, parts)
+  if (offset === null) return { upload: { ...upload, length }, decision: {} }
   return completeIfDue(context, { ...upload, length, offset, modifiedAt: new Date() }, cause)
 }
 
 /** The parts, or `null` as long as one is not complete or not there. */
-async function findComplete (context: Context, ids: readonly string[]): Promise<Upload[] | null> {
+async function findComplete (context: Context, upload: Upload): Promise<Upload[] | null> {
   const parts = new Map<string, Upload>()
-  for (const id of new Set(ids)) {
-    const part = await find(context, id)
-    if (!part?.complete) return null
+  for (const [index, id] of upload.parts.entries()) {
+    const part = parts.get(id) ?? await find(context, id)
+    if (part === null || !isNamedBy(context, upload, index, part) || !part.complete) return null
     parts.set(id, part)
   }
-  return ids.map(id => parts.get(id)!)
+  return upload.parts.map(id => parts.get(id)!)
+}
+
+/** Whether this is the partial upload that the final one was made of. Where that was not noted, it must not be younger. */
+function isNamedBy (context: Context, final: Upload, index: number, part: Upload): boolean {
+  const createdAt = part.createdAt.getTime()
+  const noted = final.partsCreatedAt?.[index]
+  if (!part.partial) return false
+  if (noted !== undefined) return createdAt === noted
+  return createdAt <= final.createdAt.getTime() || !mayRecur(context, part.id)
+}
+
+/** The new offset; `null` if a part was removed meanwhile. */
+async function join (context: Context, final: Upload, parts: readonly Upload[]): Promise<number | null> {
+  try {
+    const created = { final: final.createdAt, parts: parts.map(({ createdAt }) => createdAt) }
+    return await context.storage.concatenate!(final.id, final.parts, created)
+  } catch (error) {
+    // It waits for a part that does not come, as if that had been removed before.
+    if (error instanceof UploadMissing && await find(context, final, 'expired too') !== null) return null
+    throw error
+  }
 }
 
 /**

@@ -9,6 +9,8 @@ import type { Completion } from './complete.js'
 import { checkParts, completeWaiting, concatenateIfDue, waitForParts } from './concatenate.js'
 import { chooseCompletion, createPurpose, end } from './ending.js'
 import { checkUnanswered, type Exchange } from './exchange.js'
+import { find } from './find.js'
+import { removeSame } from './identity.js'
 import { checkBody, checkLength, isBeyond } from './limits.js'
 import { isInterruption, receive } from './receive.js'
 
@@ -18,25 +20,34 @@ import { isInterruption, receive } from './receive.js'
  * Everything that can be refused is refused before anything is stored.
  */
 export async function create (context: Context, command: CreateCommand, exchange: Exchange): Promise<Completion> {
-  const length = command.parts ? await checkParts(context, command.parts, exchange) : command.length
+  const parts = command.parts && await checkParts(context, command.parts, exchange)
+  const length = parts ? parts.length : command.length
   checkLength(context, length, exchange.request)
   if (command.body) checkBody(context, { length: command.length, offset: 0 }, command.body.declared, exchange.request)
-  return await context.admission.admit(exchange.request, command.body, () => decideAndStore(context, command, length, exchange))
+  const known = { length, partsCreatedAt: parts?.createdAt }
+  return await context.admission.admit(exchange.request, command.body, () => decideAndStore(context, command, known, exchange))
 }
 
-async function decideAndStore (context: Context, command: CreateCommand, length: number | null, exchange: Exchange): Promise<Completion> {
+async function decideAndStore (context: Context, command: CreateCommand, known: Known, exchange: Exchange): Promise<Completion> {
   const { locker, options } = context
-  const drawn = draw(context, await options.generateId(exchange.request, command.metadata), command, length)
+  const drawn = draw(context, await options.generateId(exchange.request, command.metadata), command, known)
   const draft = checkId(context.hooks.has('preCreate') ? await decide(context, drawn, command, exchange) : drawn)
   const isChosen = options.hasOwnIds || draft.id !== drawn.id
   // Who names an upload that exists must not interrupt the request that fills it.
   if (isChosen && await context.storage.find(draft.id) !== null) throw TUS_ERR_UPLOAD_EXISTS()
   // Nobody else can know a random id yet; a chosen one may be asked for by two requests at once.
   if (command.body === null && command.parts === null && !isChosen) return await store(context, draft, command, exchange, NOBODY)
-  return await locker.withLock(draft.id, options.lockTimeout, wanted => store(context, draft, command, exchange, wanted))
+  return await locker.withLock(draft.id, options.lockTimeout, wanted => {
+    // Under the lock, so that no two of one id have the same time.
+    const dated = isChosen ? { ...draft, createdAt: new Date() } : draft
+    return store(context, dated, command, exchange, wanted)
+  })
 }
 
-function draw (context: Context, id: string, command: CreateCommand, length: number | null): NewUpload {
+/** What is known of an upload beside its command. */
+type Known = Pick<NewUpload, 'length' | 'partsCreatedAt'>
+
+function draw (context: Context, id: string, command: CreateCommand, { length, partsCreatedAt }: Known): NewUpload {
   const purpose = createPurpose(context, command.digests)
   return {
     id,
@@ -47,6 +58,7 @@ function draw (context: Context, id: string, command: CreateCommand, length: num
     partial: command.partial,
     final: command.parts !== null,
     parts: command.parts ?? [],
+    partsCreatedAt,
     completes: chooseCompletion(context, { partial: command.partial, purpose }, command.completion),
     createdAt: new Date(),
     expiresAt: null,
@@ -71,6 +83,7 @@ function checkId (draft: NewUpload): NewUpload {
 async function store (context: Context, draft: NewUpload, command: CreateCommand, exchange: Exchange, wanted: Wanted): Promise<Completion> {
   checkUnanswered(exchange)
   await context.storage.create(draft)
+  context.expiredIds.forget(draft.id)
   const upload = joinUpload(draft, { offset: 0, complete: false, finished: false, processed: false, modifiedAt: draft.createdAt })
   tell('created', upload, exchange)
   if (context.hooks.has('postCreate')) await context.hooks.runPost('postCreate', exchange.log, exchange.request, upload)
@@ -121,22 +134,22 @@ async function orUndo (context: Context, upload: Upload, exchange: Exchange, ste
 }
 
 /** Without a `Location` the client can't go on, so an upload that got no byte is of no use to anybody. */
-async function undo (context: Context, { id }: Upload, which: 'empty' | 'any', exchange: Exchange): Promise<void> {
+async function undo (context: Context, upload: Upload, which: 'empty' | 'any', exchange: Exchange): Promise<void> {
   try {
-    await removeUseless(context, id, which, exchange)
+    await removeUseless(context, upload, which, exchange)
   } catch (error) {
     // What led here is what the client is told.
-    exchange.log.error({ err: error, id }, 'a useless upload could not be removed')
+    exchange.log.error({ err: error, id: upload.id }, 'a useless upload could not be removed')
   }
 }
 
-async function removeUseless ({ storage, hooks }: Context, id: string, which: 'empty' | 'any', exchange: Exchange): Promise<void> {
-  const upload = await storage.find(id)
+async function removeUseless (context: Context, created: Upload, which: 'empty' | 'any', exchange: Exchange): Promise<void> {
+  const upload = await find(context, created, 'expired too')
   if (upload === null || (which === 'empty' && upload.offset > 0)) return
-  await storage.remove(id)
+  await removeSame(context, upload)
   exchange.see(null)
   tell('terminated', upload, exchange, 'useless')
-  await hooks.runPost('postTerminate', exchange.log, exchange.request, upload)
+  await context.hooks.runPost('postTerminate', exchange.log, exchange.request, upload)
 }
 
 const NOBODY: Wanted = { requested: false, onRequest () {} }

@@ -4,6 +4,7 @@ import { TUS_ERR_DIGEST_MISMATCH } from '../errors.js'
 import type { Purpose, Upload } from '../upload.js'
 import type { Cause } from './complete.js'
 import { openDownload } from './download.js'
+import { removeSame } from './identity.js'
 
 /**
  * Reads a complete upload back, compares it with the digests that its client gave, and computes those that it asked for. An upload that is not what
@@ -18,7 +19,7 @@ export async function settleDigests (context: Context, upload: Upload, cause: Ca
   const digests = await computeDigests(context, upload, algorithms)
   const wrong = algorithms.find(algorithm => purpose.digests[algorithm] !== null && purpose.digests[algorithm] !== digests[algorithm])
   if (wrong === undefined) return { ...purpose, digests }
-  await context.storage.remove(upload.id)
+  await removeSame(context, upload)
   cause.see?.(null)
   await context.hooks.runPost('postTerminate', cause.log, cause.request, upload)
   throw TUS_ERR_DIGEST_MISMATCH({ algorithm: wrong })
@@ -26,7 +27,7 @@ export async function settleDigests (context: Context, upload: Upload, cause: Ca
 
 async function computeDigests (context: Context, upload: Upload, algorithms: readonly string[]): Promise<Record<string, string>> {
   const hashes = algorithms.map(algorithm => [algorithm, createHash(algorithm)] as const)
-  for await (const chunk of await openDownload(context, upload.id, { start: 0, end: upload.offset - 1 })) {
+  for await (const chunk of await openDownload(context, upload, { start: 0, end: upload.offset - 1 })) {
     for (const [, hash] of hashes) hash.update(chunk)
   }
   return Object.fromEntries(hashes.map(([algorithm, hash]) => [algorithm, hash.digest('base64')]))

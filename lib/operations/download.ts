@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import type { Context } from '../context.js'
 import { TUS_ERR_UPLOAD_INCOMPLETE, TUS_ERR_UPLOAD_NOT_FOUND } from '../errors.js'
 import type { ByteRange } from '../storage.js'
-import type { Upload } from '../upload.js'
+import type { Upload, UploadRef } from '../upload.js'
 import type { Exchange } from './exchange.js'
 import { checkAccess, checkWhole, findOrThrow } from './find.js'
 
@@ -12,8 +12,8 @@ import { checkAccess, checkWhole, findOrThrow } from './find.js'
  * @throws TUS_ERR_UPLOAD_NOT_FOUND, TUS_ERR_UPLOAD_INCOMPLETE, what a hook throws
  */
 export async function findComplete (context: Context, id: string, exchange: Exchange): Promise<Upload> {
-  await checkAccess(context, id, 'download', exchange)
-  const upload = await findOrThrow(context, id)
+  const admitted = await checkAccess(context, id, 'download', exchange)
+  const upload = await findOrThrow(context, admitted)
   checkWhole(upload)
   exchange.see(upload)
   if (!upload.complete) throw TUS_ERR_UPLOAD_INCOMPLETE()
@@ -34,8 +34,8 @@ export async function checkReadable (context: Context, id: string): Promise<void
  *
  * @throws TUS_ERR_UPLOAD_NOT_FOUND if it was removed meanwhile
  */
-export async function openDownload (context: Context, id: string, range: ByteRange): Promise<Readable> {
-  const stream = await context.storage.read?.(id, range) ?? null
+export async function openDownload (context: Context, { id, createdAt }: UploadRef, range: ByteRange): Promise<Readable> {
+  const stream = await context.storage.read?.(id, range, createdAt) ?? null
   if (stream === null) throw TUS_ERR_UPLOAD_NOT_FOUND()
   return stream
 }

@@ -3,6 +3,7 @@ import { TUS_ERR_DIGEST_MISMATCH, TUS_ERR_LENGTH_MISMATCH } from '../errors.js'
 import type { NewUpload, Purpose, Upload } from '../upload.js'
 import type { AppendCommand, Ending } from './commands.js'
 import type { Exchange } from './exchange.js'
+import { updateSame } from './identity.js'
 
 type Wish = Pick<AppendCommand, 'completion' | 'digests'>
 
@@ -26,16 +27,19 @@ export function agree (context: Context, upload: Upload, wish: Wish): Promise<Up
   const chosen = chooseCompletion(context, { partial: upload.partial, purpose }, wish.completion)
   const completes = chosen === 'at-length' && upload.completes === 'by-mark' ? 'by-mark' : chosen
   if (completes === upload.completes && purpose === upload.purpose) return upload
-  return context.storage.update(upload.id, () => ({ completes, ...purpose && { purpose } })).then(() => ({ ...upload, completes, purpose }))
+  return updateSame(context, upload, () => ({ completes, ...purpose && { purpose } }))
+    .then(() => ({ ...upload, completes, purpose }))
 }
 
 /**
  * Forgets what a request said of the end of the upload, if none of its bytes counts: it is as if it had not come. A digest that stayed would be the end of
  * the upload, or of another digest that is right.
  */
-export async function disagree ({ storage }: Context, { id, offset, completes, purpose }: Upload, { log }: Pick<Exchange, 'log'>): Promise<void> {
+export async function disagree (context: Context, upload: Upload, { log }: Pick<Exchange, 'log'>): Promise<void> {
+  const { id, offset, completes, purpose } = upload
   try {
-    await storage.update(id, present => present.offset === offset && !present.complete ? { completes, purpose } : null)
+    await updateSame(context, upload, present =>
+      present.offset === offset && !present.complete ? { completes, purpose } : null)
   } catch (error) {
     // The answer is why the request was refused.
     log.error({ err: error, id }, 'what a refused body said of its end could not be taken back')
@@ -49,11 +53,11 @@ export async function disagree ({ storage }: Context, { id, offset, completes, p
  */
 export async function end (context: Context, upload: Upload): Promise<Upload> {
   if (upload.complete) return upload
-  const { id, length, offset } = upload
+  const { id, length, offset, createdAt } = upload
   if (length !== null && length !== offset) throw TUS_ERR_LENGTH_MISMATCH()
   const completes = chooseCompletion(context, upload, 'at-length')
-  if (length === null) await context.storage.setLength(id, offset)
-  await context.storage.update(id, () => ({ completes }))
+  if (length === null) await context.storage.setLength(id, offset, createdAt)
+  await updateSame(context, upload, () => ({ completes }))
   return { ...upload, length: offset, completes }
 }
 

@@ -20,6 +20,11 @@ export function asAnswerable (error: unknown): Error {
   return TUS_ERR_STORAGE_FAILED({}, error)
 }
 
+/** Whether the upload, or the one that was meant, is not there. */
+export function isNotFound (error: unknown): boolean {
+  return error instanceof UploadMissing || (error instanceof TusError && error.code === 'TUS_ERR_UPLOAD_NOT_FOUND')
+}
+
 /** Whether it was the storage that failed, and not a request or a hook that was refused. */
 export function isStorageFailure (error: unknown): boolean {
   const answer = asAnswerable(error)

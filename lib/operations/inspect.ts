@@ -5,7 +5,7 @@ import { finishIfDue, isUnfinished, type Completion } from './complete.js'
 import { concatenateIfDue } from './concatenate.js'
 import type { Exchange } from './exchange.js'
 import { isStorageFailure } from './failure.js'
-import { checkAccess, findFor } from './find.js'
+import { checkAccess, findFor, withLockOf } from './find.js'
 
 /**
  * Tells where an upload is.
@@ -17,17 +17,17 @@ import { checkAccess, findFor } from './find.js'
  * refused here believes it lost, and starts from byte 0. The next request or the sweeper completes it.
  */
 export async function inspect (context: Context, id: string, exchange: Exchange): Promise<Completion> {
-  await checkAccess(context, id, 'inspect', exchange)
-  const upload = await findFor(context, id, exchange)
+  const admitted = await checkAccess(context, id, 'inspect', exchange)
+  const upload = await findFor(context, admitted, exchange)
   if (upload.complete && !isUnfinished(upload) && !isUnanswered(upload)) return { upload, decision: {} }
-  return context.locker.withLock(id, context.options.lockTimeout, async () => {
-    const held = await findFor(context, id, exchange, { settled: true })
+  return withLockOf(context, admitted, async () => {
+    const held = await findFor(context, admitted, exchange, { settled: true })
     const completion = held.complete ? await finishIfDue(context, held, exchange) : await concatenateIfDue(context, held, exchange)
     return answerIfDue(context, completion, exchange)
   }).catch(async error => {
     if (!isStorageFailure(error)) throw error
     exchange.log.error({ err: error, id }, 'an upload could not be completed')
-    return { upload: await findFor(context, id, exchange), decision: {} }
+    return { upload: await findFor(context, admitted, exchange), decision: {} }
   })
 }
 
@@ -38,6 +38,5 @@ export async function inspect (context: Context, id: string, exchange: Exchange)
  * @throws TUS_ERR_UPLOAD_NOT_FOUND, TUS_ERR_UPLOAD_EXPIRED, what `preAccess` throws
  */
 export async function observe (context: Context, id: string, exchange: Exchange): Promise<Upload> {
-  await checkAccess(context, id, 'inspect', exchange)
-  return findFor(context, id, exchange)
+  return findFor(context, await checkAccess(context, id, 'inspect', exchange), exchange)
 }

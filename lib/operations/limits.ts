@@ -5,6 +5,7 @@ import { tell } from '../lifecycle.js'
 import { getRoom, type Upload } from '../upload.js'
 import type { BodyCommand } from './commands.js'
 import type { Exchange } from './exchange.js'
+import { removeSame } from './identity.js'
 
 type Extent = Pick<Upload, 'length' | 'offset'>
 
@@ -45,12 +46,12 @@ export function limitBody (context: Context, extent: Extent, request: HookReques
  *
  * @throws error
  */
-export async function removeOnOverflow ({ storage, hooks }: Context, upload: Upload, command: BodyCommand, { request, log, see }: Exchange, error: unknown): Promise<never> {
+export async function removeOnOverflow (context: Context, upload: Upload, command: BodyCommand, { request, log, see }: Exchange, error: unknown): Promise<never> {
   if (!upload.complete && isBeyond(error, command)) {
-    await storage.remove(upload.id)
+    await removeSame(context, upload)
     see(null)
     tell('terminated', upload, { request, log }, 'too-long')
-    await hooks.runPost('postTerminate', log, request, upload)
+    await context.hooks.runPost('postTerminate', log, request, upload)
   }
   throw error
 }

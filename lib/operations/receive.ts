@@ -34,11 +34,12 @@ async function storeBody (context: Context, upload: Upload, command: Receiving, 
   const leave = () => body.interrupt('wanted')
   if (wanted.requested) leave()
   else wanted.onRequest(leave)
-  context.receiving.add(upload.id)
+  context.receiving.set(upload.id, upload)
   const reporter = new Reporter(context, upload, exchange, () => body.interrupt('stopped'))
   try {
     if (prepare !== null) await run(prepare, body)
-    const offset = await context.storage.append(upload.id, { offset: upload.offset, keep, ...reporter.addition, body: verified ?? body })
+    const { createdAt, offset: start } = upload
+    const offset = await context.storage.append(upload.id, { createdAt, offset: start, keep, ...reporter.addition, body: verified ?? body })
     const appended = offset > upload.offset ? changeState(upload, { offset, modifiedAt: new Date() }) : upload
     exchange.see(appended)
     await reporter.end(appended)

@@ -5,6 +5,7 @@ import { tell } from '../lifecycle.js'
 import type { Addition } from '../storage.js'
 import type { Upload } from '../upload.js'
 import type { Exchange } from './exchange.js'
+import { removeSame } from './identity.js'
 
 /**
  * Runs the `postReceive` hooks as bytes become durable: during a long body at most once per interval and one at a time, and
@@ -73,9 +74,9 @@ export class Reporter {
   }
 
   async #remove (upload: Upload, { message, statusCode }: StopUpload): Promise<void> {
-    const { storage, hooks } = this.#context
+    const { hooks } = this.#context
     this.#removed = true
-    await storage.remove(upload.id)
+    await removeSame(this.#context, upload)
     this.#exchange.see(null)
     tell('terminated', upload, this.#exchange, 'stopped')
     await hooks.runPost('postTerminate', this.#exchange.log, this.#exchange.request, upload)

@@ -8,6 +8,7 @@ import { isDue, type Upload } from '../upload.js'
 import { finishIfDue, isUnfinished } from './complete.js'
 import { concatenateIfDue } from './concatenate.js'
 import { find, isOurs } from './find.js'
+import { removeSame } from './identity.js'
 
 /** What a sweep did, in uploads; `tidied` counts files or objects that belonged to none. */
 export interface SweepCounts {
@@ -88,9 +89,10 @@ async function expire (context: Context, id: string, log: Log): Promise<'expired
 }
 
 /** Looks again under the lock: the client may have come back in the last moment. */
-async function expireHeld ({ options, storage, expiredIds, hooks }: Context, upload: Upload, log: Log): Promise<'expired' | null> {
+async function expireHeld (context: Context, upload: Upload, log: Log): Promise<'expired' | null> {
+  const { options, expiredIds, hooks } = context
   if (!isExpired(upload, options.expiration)) return null
-  await storage.remove(upload.id)
+  await removeSame(context, upload)
   expiredIds.add(upload)
   tell('expired', upload, { log, request: null })
   await hooks.runPost('postExpire', log, upload)

@@ -1,9 +1,10 @@
 import type { Context } from '../context.js'
 import { tell } from '../lifecycle.js'
-import type { Upload } from '../upload.js'
+import type { Upload, UploadRef } from '../upload.js'
 import type { Cause } from './complete.js'
 import { checkUnanswered } from './exchange.js'
-import { findOrThrow } from './find.js'
+import { findOrThrow, withLockOf } from './find.js'
+import { removeSame } from './identity.js'
 
 /**
  * Removes an upload, complete or not, with the hooks around it, and resolves to what it was. A request that is still
@@ -11,13 +12,13 @@ import { findOrThrow } from './find.js'
  *
  * @throws TUS_ERR_UPLOAD_NOT_FOUND, what a hook throws
  */
-export async function terminate (context: Context, id: string, cause: Cause): Promise<Upload> {
+export async function terminate (context: Context, meant: UploadRef, cause: Cause): Promise<Upload> {
   const { request, log } = cause
-  return context.locker.withLock(id, context.options.lockTimeout, async () => {
-    const upload = await findOrThrow(context, id)
+  return withLockOf(context, meant, async () => {
+    const upload = await findOrThrow(context, meant)
     await context.hooks.runPre('preTerminate', log, request, upload)
     checkUnanswered(cause)
-    await context.storage.remove(id)
+    await removeSame(context, upload)
     tell('terminated', upload, { request, log }, 'requested')
     await context.hooks.runPost('postTerminate', log, request, upload)
     return upload

@@ -5,6 +5,7 @@ import { LockTimeout } from '../locker.js'
 import type { Log } from '../log.js'
 import { UploadMissing } from '../storage.js'
 import type { Purpose, Upload } from '../upload.js'
+import { updateSame } from './identity.js'
 
 /** The right to ask the application for its answer. */
 export interface Turn {
@@ -27,8 +28,8 @@ export interface Turn {
 export async function takeTurn (context: Context, upload: Upload, log: Log): Promise<Turn> {
   if (context.excludesEverywhere) return { upload, giveUp: async () => {}, stop: () => {} }
   const by = randomUUID()
-  const taken = await take(context, upload.id, by)
-  const timer = setInterval(() => change(context, upload.id, by, { by, until: Date.now() + LEASE }, log), LEASE / 3)
+  const taken = await take(context, upload, by)
+  const timer = setInterval(() => change(context, upload, by, { by, until: Date.now() + LEASE }, log), LEASE / 3)
   timer.unref()
   const stop = () => clearInterval(timer)
   if (taken.purpose?.answering?.by !== by) stop()
@@ -37,16 +38,17 @@ export async function takeTurn (context: Context, upload: Upload, log: Log): Pro
     stop,
     async giveUp () {
       stop()
-      await change(context, upload.id, by, null, log)
+      await change(context, upload, by, null, log)
     }
   }
 }
 
 /** Resolves to the upload, with the turn of `by` in it or with an answer. */
-async function take ({ storage, options }: Context, id: string, by: string): Promise<Upload> {
-  const deadline = Date.now() + options.lockTimeout
+async function take (context: Context, asked: Upload, by: string): Promise<Upload> {
+  const deadline = Date.now() + context.options.lockTimeout
   for (;;) {
-    const upload = await storage.update(id, ({ purpose }) => isFree(purpose) ? { purpose: { ...purpose, answering: { by, until: Date.now() + LEASE } } } : null)
+    const upload = await updateSame(context, asked, ({ purpose }) =>
+      isFree(purpose) ? { purpose: { ...purpose, answering: { by, until: Date.now() + LEASE } } } : null)
     if (upload === null) throw new UploadMissing('The upload was removed')
     if (upload.purpose?.answering?.by === by || upload.purpose?.answer) return upload
     if (Date.now() >= deadline) throw new LockTimeout('Another process asks the application about the upload')
@@ -58,12 +60,13 @@ function isFree (purpose: Purpose | undefined): purpose is Purpose {
   return purpose !== undefined && purpose.answer === null && (purpose.answering?.until ?? 0) <= Date.now()
 }
 
-async function change ({ storage }: Context, id: string, by: string, answering: Purpose['answering'], log: Log): Promise<void> {
+async function change (context: Context, upload: Upload, by: string, answering: Purpose['answering'], log: Log): Promise<void> {
   try {
-    await storage.update(id, ({ purpose }) => purpose?.answer === null && purpose.answering?.by === by ? { purpose: { ...purpose, answering } } : null)
+    await updateSame(context, upload, ({ purpose }) =>
+      purpose?.answer === null && purpose.answering?.by === by ? { purpose: { ...purpose, answering } } : null)
   } catch (error) {
     // The next try may come in time; if not, another process asks, too.
-    log.warn({ err: error, id }, 'the turn to answer for an upload could not be renewed')
+    log.warn({ err: error, id: upload.id }, 'the turn to answer for an upload could not be renewed')
   }
 }
 
