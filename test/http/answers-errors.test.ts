@@ -111,7 +111,7 @@ t.test('a request that took longer than handlerTimeout changes nothing afterward
   for (const place of ['the route', 'the server'] as const) {
     await t.test(`as an option of ${place}`, async t => {
       const gate = createGate()
-      const subject = await startSubject(t, () => place === 'the route' ? { routeOptions: { handlerTimeout: 60 } } : {}, place === 'the server' ? { handlerTimeout: 60 } : {})
+      const subject = await startSubject(t, () => place === 'the route' ? { routeOptions: { handlerTimeout: 1000 } } : {}, place === 'the server' ? { handlerTimeout: 1000 } : {})
       const wait = async ({ headers }: FastifyRequest) => { if (headers['x-refuse']) await gate.passed }
       subject.app.tus.addHook('preAccess', wait)
       subject.app.tus.addHook('preCreate', wait)
@@ -128,11 +128,11 @@ t.test('a request that took longer than handlerTimeout changes nothing afterward
 })
 
 t.test('a body that takes longer than handlerTimeout keeps the bytes that arrived, and the upload resumes', async t => {
-  const { app, port } = await startSubject(t, () => ({ routeOptions: { handlerTimeout: 200 } }))
+  const { app, port } = await startSubject(t, () => ({ routeOptions: { handlerTimeout: 1000 } }))
   const path = await createUpload(app, { 'upload-length': '10' })
   const client = openRaw(t, port)
-  await client.send(formatHead('PATCH', path, { ...TUS, ...BYTES, 'upload-offset': '0', 'content-length': '10' }) + 'hello')
   const handled = waitForHandlers(t, 1)
+  await client.send(formatHead('PATCH', path, { ...TUS, ...BYTES, 'upload-offset': '0', 'content-length': '10' }) + 'hello')
   t.match(await client.receive('PATCH'), { status: 503, headers: { connection: 'close' } })
   await handled
   await client.send('world')
