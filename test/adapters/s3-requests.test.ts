@@ -15,7 +15,8 @@ async function start (t: Test, options: Partial<S3StorageOptions> = {}): Promise
   const proxy = await S3Proxy.start(t, server.endpoint)
   const client = createClient(t, { ...server, endpoint: proxy.endpoint })
   const bucket = await createBucket(client)
-  const { app } = await makeApp(t, { storage: createS3Storage({ client, bucket, ...options }) })
+  // On a busy machine a long body would be committed on the way, too.
+  const { app } = await makeApp(t, { storage: createS3Storage({ client, bucket, commitInterval: 3_600_000, ...options }) })
   await app.ready()
   proxy.reset()
   return { app, proxy }
