@@ -47,6 +47,7 @@ function isFull (error: unknown): boolean {
 function isOutage (error: unknown): boolean {
   const status = getStatus(error)
   const { name = '', code = '' } = error as Failure
+  if (CREDENTIALS.has(name)) return true
   if (status === null) return name === 'TimeoutError' || NETWORK.has(code)
   return status === 429 || (status >= 500 && status !== 501) || THROTTLED.has(name)
 }
@@ -54,6 +55,8 @@ function isOutage (error: unknown): boolean {
 const FULL = new Set(['QuotaExceeded', 'XMinioStorageFull', 'XMinioAdminBucketQuotaExceeded', 'InsufficientStorage', 'StorageFull'])
 /** Those that come with 400 or 403. */
 const THROTTLED = new Set(['RequestTimeout', 'Throttling', 'ThrottlingException', 'RequestThrottled', 'RequestLimitExceeded', 'BandwidthLimitExceeded', 'TooManyRequestsException'])
+/** Credentials that expired, can't be had, or are refused because of a clock: whoever renews them ends the outage. */
+const CREDENTIALS = new Set(['ExpiredToken', 'ExpiredTokenException', 'TokenRefreshRequired', 'InvalidToken', 'RequestTimeTooSkewed', 'RequestExpired', 'CredentialsProviderError', 'TokenProviderError'])
 const NETWORK = new Set(['ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT', 'EHOSTDOWN', 'EHOSTUNREACH', 'ENETDOWN', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN'])
 
 interface Failure {

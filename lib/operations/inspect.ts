@@ -1,5 +1,5 @@
 import type { Context } from '../context.js'
-import type { Upload } from '../upload.js'
+import { isFull, type Upload } from '../upload.js'
 import { answerIfDue, isUnanswered } from './answer.js'
 import { finishIfDue, isUnfinished, type Completion } from './complete.js'
 import { concatenateIfDue } from './concatenate.js'
@@ -13,8 +13,9 @@ import { checkAccess, findFor, withLockOf } from './find.js'
  * A request that is still appending is asked to leave first, so that the offset is final and the client can go on
  * at once. A complete upload needs no lock.
  *
- * Where the storage can't lock or complete it now, because the device is full or read-only, the answer is where the upload is all the same: a client that is
- * refused here believes it lost, and starts from byte 0. The next request or the sweeper completes it.
+ * Where the storage can't lock it now, because the device is full or read-only, the answer is where the upload is all
+ * the same. Not where all bytes are stored and only the completion fails: a client that heard so would believe in a file
+ * that does not exist.
  */
 export async function inspect (context: Context, id: string, exchange: Exchange): Promise<Completion> {
   const admitted = await checkAccess(context, id, 'inspect', exchange)
@@ -27,7 +28,9 @@ export async function inspect (context: Context, id: string, exchange: Exchange)
   }).catch(async error => {
     if (!isStorageFailure(error)) throw error
     exchange.log.error({ err: error, id }, 'an upload could not be completed')
-    return { upload: await findFor(context, admitted, exchange), decision: {} }
+    const known = await findFor(context, admitted, exchange)
+    if (isFull(known) && !known.complete) throw error
+    return { upload: known, decision: {} }
   })
 }
 

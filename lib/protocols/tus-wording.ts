@@ -48,7 +48,7 @@ export function describeTus (offered: Circumstances): Wording {
         says: 'How much of the upload is there',
         fields: list('Tus-Resumable', 'Upload-Offset', 'Upload-Length', has('creation-defer-length') && 'Upload-Defer-Length', 'Upload-Metadata', has('concatenation') && 'Upload-Concat', expires, 'Cache-Control')
       },
-      ...refuse(...gone)
+      ...refuse(404, has('expiration') && 410, 412, 423)
     }
   }
   return {

@@ -6,7 +6,7 @@ import type { BodyCommand, CreateCommand } from '../operations/commands.js'
 import type { Extension } from '../extensions.js'
 import { isFull, type Upload } from '../upload.js'
 import type { Verification } from '../verified-body.js'
-import { encodeFacts } from './http-facts.js'
+import { encodeFacts, RETRY_AFTER } from './http-facts.js'
 import { getOverride } from './method-override.js'
 import type { Message, Offer, Protocol } from './protocol.js'
 import { formatMetadata, parseChecksum, parseConcat, parseInteger, parseMetadata } from './tus-headers.js'
@@ -120,13 +120,15 @@ export const tus: Protocol = {
     }
   },
 
-  encodeError (error, { offer: { maxSize }, expiry }) {
+  encodeError (error, { message, offer: { maxSize }, expiry }) {
     if (!(error instanceof TusError)) return { status: 0, headers: { ...RESUMABLE, ...encodeExpiry(expiry), 'cache-control': 'no-store' } }
     const { offset } = error.facts
+    const isHidden = tus.getMethod(message) === 'HEAD' && isPassing(error)
     return {
-      status: error.statusCode,
+      status: isHidden ? 423 : error.statusCode,
       headers: {
         ...RESUMABLE,
+        ...isHidden && { 'retry-after': String(RETRY_AFTER) },
         ...encodeExpiry(expiry),
         'cache-control': 'no-store',
         // (CO-9)
@@ -137,6 +139,14 @@ export const tus: Protocol = {
       }
     }
   }
+}
+
+/**
+ * Whether the upload may well exist, and only can't be told of now. After any answer to HEAD but a 2xx or a 423, tus-js-client and Uppy take it for lost,
+ * and begin again at byte 0.
+ */
+function isPassing ({ statusCode }: TusError): boolean {
+  return statusCode >= 500 || statusCode === 429
 }
 
 /** Whether the length follows later. "Its value MUST be 1" (CD-2). */

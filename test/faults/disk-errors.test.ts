@@ -104,7 +104,7 @@ t.test('a file that can not be read is an error that shows nothing, and keeps no
   symlinkSync('/proc/self/mem', record)
   const next = await openApp(t, directory)
   checkRefusal(t, await next.inject(urls[0]), ...FAILED, 'GET')
-  t.equal((await head(next, urls[0])).statusCode, 500)
+  t.equal((await head(next, urls[0])).statusCode, 423)
   checkRefusal(t, await terminate(next, urls[0]), ...FAILED, 'DELETE')
   t.equal((await next.inject(urls[1])).body, 'hello', 'the other one')
   const claim = (await next.tus.claim({ timeout: 0 }))!
