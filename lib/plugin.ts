@@ -12,10 +12,15 @@ import { createResumable } from './resumable.js'
 import { registerRoutes } from './routes.js'
 import { SharedStorage } from './shared-storage.js'
 import { startSweeper } from './sweeper.js'
+import type { Upload } from './upload.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
     tus: TusApi
+  }
+  interface FastifyRequest {
+    /** The upload that this request is about, as it was last known; `null` where there is none. */
+    upload: Upload | null
   }
 }
 

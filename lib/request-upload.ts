@@ -1,13 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Upload } from './upload.js'
 
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** The upload that this request is about, as it was last known; `null` where there is none. */
-    upload: Upload | null
-  }
-}
-
 /**
  * Gives the requests of a scope `request.upload`, unless the application has a decorator of that name: it keeps its own, and only requests that
  * reach a handler of this plugin carry ours instead.

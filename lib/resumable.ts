@@ -1,4 +1,7 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods, preParsingHookHandler, RouteOptions } from 'fastify'
+import type {
+  ContextConfigDefault, FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest, FastifySchema, FastifyTypeProvider, FastifyTypeProviderDefault, HTTPMethods,
+  preParsingHookHandler, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase, RawServerDefault, RouteGenericInterface, RouteHandlerMethod, RouteOptions
+} from 'fastify'
 import { watchAnswers } from './answered.js'
 import type { Context } from './context.js'
 import type { Cors } from './cors.js'
@@ -12,8 +15,22 @@ import { handle, type Site } from './routes.js'
 import { enterScope } from './scope.js'
 import { describe, getResourceVerbs, post, type Verbs } from './verbs.js'
 
-/** A function that stands for a handler until its route is known. */
-export type MakeResumable = <Marked extends (...args: never[]) => unknown>(handler: Marked) => Marked
+/**
+ * A function that stands for a handler until its route is known. Of the types of a handler, all that the route knows are known inside of it: the type
+ * parameters are those of Fastify's own, for that alone.
+ */
+export type MakeResumable = <
+  RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+  ContextConfig = ContextConfigDefault,
+  SchemaCompiler extends FastifySchema = FastifySchema,
+  TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
+  Logger extends FastifyBaseLogger = FastifyBaseLogger,
+  RawServer extends RawServerBase = RawServerDefault,
+  RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
+  RawReply extends RawReplyDefaultExpression<RawServer> = RawReplyDefaultExpression<RawServer>
+>(
+  handler: RouteHandlerMethod<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>
+) => RouteHandlerMethod<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>
 
 /**
  * Makes routes of the application accept resumable uploads: the handler runs when the whole representation is there.
