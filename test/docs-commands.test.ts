@@ -22,7 +22,7 @@ const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   cargo: ['--version'],
   'apt-get': [],
   node: ['--inspect'],
-  curl: ['--data-binary']
+  curl: ['--data-binary', '--retry']
 }
 
 t.test('sh: the shell understands it', { skip: spawnSync('bash', ['--version']).status !== 0 && 'there is no bash' }, async t => {

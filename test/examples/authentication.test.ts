@@ -1,5 +1,7 @@
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHmac } from 'node:crypto'
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { connect as connectHttp2, constants } from 'node:http2'
@@ -414,6 +416,20 @@ t.test('docs/authentication.md: what it says beside its examples', async t => {
     t.equal((await append((await create(server.url, sign('bob'), 5)).headers.get('location')!, sign('bob'), 0, 'hello')).status, 204)
     await ask('DELETE', url, sign('ann'))
     await sending.ended
+  })
+
+  await t.test('curl does not retry a 401', { skip: spawnSync('curl', ['--version']).status !== 0 && 'there is no curl' }, async t => {
+    let requests = 0
+    const server = await start(t, async (app, storage) => {
+      await app.register(tus, storage)
+      app.tus.addHook('preCreate', () => {
+        requests++
+        throw Object.assign(new Error('The token has expired'), { statusCode: 401 })
+      })
+    })
+    const curl = spawn('curl', ['--silent', '--fail', '--retry', '3', '-X', 'POST', '-H', 'Tus-Resumable: 1.0.0', '-H', 'Upload-Length: 5', server.url])
+    t.equal((await once(curl, 'close'))[0], 22)
+    t.equal(requests, 1)
   })
 
   await t.test('the serializer keeps the token of a link out of the log', async t => {
