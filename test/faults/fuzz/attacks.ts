@@ -28,7 +28,6 @@ export function makeVersionless (random: Random, { id, offset }: Pick<Protected,
     makeRequest('PATCH', path, [BYTES, ['Upload-Offset', String(offset)]], body),
     makeRequest('POST', path, [BYTES, ['X-HTTP-Method-Override', 'PATCH'], ['Upload-Offset', String(offset)]], body),
     makeRequest('POST', path, [['X-HTTP-Method-Override', 'DELETE']]),
-    makeRequest('HEAD', path, []),
     { ...makeRequest('PATCH', path, [BYTES, ['Upload-Offset', String(offset)]], body), chunks: 2 }
   ])
 }

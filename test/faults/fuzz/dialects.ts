@@ -12,20 +12,23 @@ export interface Dialect {
   readonly endsAtLength: boolean
   readonly tellsLimit: boolean
   readonly tellsLength: boolean
+  /** The status of an append that leaves the upload incomplete. */
+  readonly appended: 201 | 204
   /** A version of which there are interim responses. */
   readonly hasInterim: boolean
 }
 
-const CURRENT: Dialect = { interop: null, flag: 'Upload-Complete', isSilentEnd: false, isTyped: true, endsAtLength: false, tellsLimit: true, tellsLength: true, hasInterim: false }
+const CURRENT: Dialect = { interop: null, flag: 'Upload-Complete', isSilentEnd: false, isTyped: true, endsAtLength: false, tellsLimit: true, tellsLength: true, appended: 204, hasInterim: false }
 
 export const DIALECTS: readonly Dialect[] = [
-  { ...CURRENT, interop: '3', flag: 'Upload-Incomplete', isSilentEnd: true, isTyped: false, tellsLimit: false, tellsLength: false, hasInterim: true },
-  { ...CURRENT, interop: '5', isTyped: false, endsAtLength: true, tellsLimit: false, hasInterim: true },
-  { ...CURRENT, interop: '6', endsAtLength: true, hasInterim: true },
+  { ...CURRENT, interop: '3', flag: 'Upload-Incomplete', isSilentEnd: true, isTyped: false, tellsLimit: false, tellsLength: false, appended: 201, hasInterim: true },
+  { ...CURRENT, interop: '5', isTyped: false, endsAtLength: true, tellsLimit: false, appended: 201, hasInterim: true },
+  { ...CURRENT, interop: '6', endsAtLength: true, appended: 201, hasInterim: true },
   { ...CURRENT, interop: '8', hasInterim: true },
   CURRENT,
+  ...['9', '10', '999999999'].map(interop => ({ ...CURRENT, interop, hasInterim: true })),
   // What nobody knows is the standard to be.
-  ...['7', '9', '', '8;x', '08', '8, 8', '"8"', '?1', '999999999999999999', '\xff', 'x'.repeat(500)].map(interop => ({ ...CURRENT, interop }))
+  ...['7', '09', '', '8;x', '08', '8, 8', '"8"', '?1', '999999999999999999', '\xff', 'x'.repeat(500)].map(interop => ({ ...CURRENT, interop }))
 ]
 
 /** The known ones most of the time. */

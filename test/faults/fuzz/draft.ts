@@ -199,7 +199,7 @@ function settleAppend ({ slot, dialect, isEnd, size, body, announced, digests }:
     return want(reply, 400)
   }
   if (told && length === end) return settleEnd(slot, dialect, reply, { ...slot, offset: end, length, told, digests: known })
-  if (reply.status !== 204) return want(reply, 204)
+  if (reply.status !== dialect.appended) return want(reply, dialect.appended)
   slot.fill({ ...slot, id: slot.id!, offset: end, length, told, digests: known })
   return tellState(slot, dialect, reply)
 }
@@ -221,7 +221,7 @@ function makeRefused (random: Random, slot: Slot, dialect: Dialect): Attempt {
     [makeRequest('PATCH', path, [['Tus-Resumable', '1.0.0'], ...version, PARTIAL, at, more], body), 415],
     [makeRequest('PATCH', path, [['Tus-Resumable', '2.0.0'], ...version, PARTIAL, at, more], body), 412],
     [{ ...makeRequest('PATCH', slot.target ? `/files/${slot.id}` : `/documents/~post/${slot.id}`, [...version, PARTIAL, at, more], body), chunks: random.int(3) }, 404],
-    [makeRequest('PUT', path, [...version, at, ['Upload-Complete', '?1']], body), path.startsWith('/documents') ? 404 : 405]
+    [makeRequest('PUT', path, [...version, at, ['Upload-Complete', '?1']], body), 405]
   ])
   return attempt(request, reply => want(reply, status) ?? (status === 409 ? wantField(reply, 'upload-offset', String(slot.offset)) ?? wantProblem(reply, 409, 'mismatching-upload-offset') : null))
 }
