@@ -21,6 +21,7 @@ export function createExchange ({ options, budget, openBodies }: Context, reques
     log: request.log,
     see: upload => setUpload(request, upload),
     isAnswered: () => isAnswered(reply),
+    place: null,
     announce: early.announce,
     progress: early.progress,
     answer,

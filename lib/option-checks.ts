@@ -1,6 +1,7 @@
 import { CHECKSUM_ALGORITHMS } from './checksum.js'
 import { TUS_ERR_OPTION_INVALID, TUS_ERR_OPTION_UNKNOWN } from './errors.js'
 import { EXTENSIONS, type Extension } from './extensions.js'
+import { normalizePrefix } from './prefix.js'
 import { PROTOCOLS } from './protocols/names.js'
 import { findSimilar } from './similar-name.js'
 
@@ -23,7 +24,7 @@ const FUNCTION: Check = ['a function', value => typeof value === 'function']
 const ANYTHING: Check = ['anything', () => true]
 
 const CHECKS: Readonly<Record<string, Check>> = {
-  prefix: ["a path that starts with '/', such as '/files'", value => typeof value === 'string' && PREFIX.test(value)],
+  prefix: ["a path such as '/files' or '/t/:tenant/files', without wildcards, expressions, empty or dot segments", value => typeof value === 'string' && normalizePrefix(value) !== null],
   storage: ['a storage, such as createFsStorage({ directory })', value => hasMethods(value, ['create', 'find', 'append', 'setLength', 'complete', 'remove', 'update'])],
   maxSize: ['a whole number of bytes from 0 to 2^53 - 1, null, or a function of the request', value => typeof value === 'function' || BYTES[1](value)],
   maxAppendSize: BYTES,
@@ -125,4 +126,3 @@ function hasMethods (value: unknown, names: readonly string[]): boolean {
 /** Directives separated by commas, each a name or `name=value` (RFC 9111, 5.2). */
 const DIRECTIVE = /[\w!#$%&'*+.^`|~-]+(?:=(?:[\w!#$%&'*+.^`|~-]+|"[\w !#$%&'*+.^`|~,:;/-]*"))?/
 const CACHE_CONTROL = new RegExp(`^${DIRECTIVE.source}(?:, *${DIRECTIVE.source})*$`)
-const PREFIX = /^\/[^\s?#*:]*$/

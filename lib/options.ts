@@ -2,7 +2,6 @@ import type { FastifyCorsOptions } from '@fastify/cors'
 import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
 import type { ConcurrencyLimit } from './admission.js'
 import { CHECKSUM_ALGORITHMS, type ChecksumAlgorithm } from './checksum.js'
-import { TUS_ERR_HOOK_RESULT } from './errors.js'
 import type { Expiration } from './expiration.js'
 import { EXTENSIONS, type Extension } from './extensions.js'
 import type { Locker } from './locker.js'
@@ -10,7 +9,9 @@ import type { MetricsOptions } from './metrics/options.js'
 import type { MinRate } from './min-rate.js'
 import type { OpenApiOptions } from './openapi/document.js'
 import { checkOption, isWhole } from './option-checks.js'
+import { normalizePrefix } from './prefix.js'
 import { PROTOCOLS, type Enabled, type ProtocolName } from './protocols/names.js'
+import { ask, type Question } from './question.js'
 import { createRandomId } from './random-id.js'
 import type { ScopeFunction } from './scope.js'
 import type { Storage } from './storage.js'
@@ -32,8 +33,11 @@ export interface TusOptions {
   prefix?: string
   /** Where uploads are kept. Default: the filesystem, in `./uploads`. */
   storage?: Storage
-  /** The largest upload, in bytes; `null` is no limit. A function decides per request. Default: no limit. */
-  maxSize?: number | null | ((request: FastifyRequest) => number | null)
+  /**
+   * The largest upload, in bytes; `null` is no limit. A function decides per request, and gets the id of the upload that the request names; a creation
+   * names none. If it fails or gives anything else, the request fails with TUS_ERR_HOOK_RESULT. Default: no limit.
+   */
+  maxSize?: number | null | ((request: FastifyRequest, id?: string) => number | null | Promise<number | null>)
   /** The largest body of one request, in bytes; `null` is no limit. Default: no limit. */
   maxAppendSize?: number | null
   /** The longest `Upload-Metadata` header, in bytes. Default 4096. */
@@ -88,8 +92,14 @@ export interface TusOptions {
    * Default: the prefix of the routes with the parameters that the request has in it, such as `/t/a/files` for `/t/:tenant/files`.
    */
   scope?: ScopeFunction
-  /** The URL of an upload, in place of one made from the request. */
-  location?: (request: FastifyRequest, id: string) => string
+  /**
+   * The URL of an upload, in place of one made from the request: absolute, or a path. The application leads requests for it to the routes, with `rewriteUrl`
+   * for one. If it fails or gives no URL, the request fails with TUS_ERR_HOOK_RESULT.
+   *
+   * Where a client concatenates, it is asked for a random id, too, to learn where in a URL the id is: alone, or between two texts that never change, in a
+   * segment of the path or in the value of a parameter.
+   */
+  location?: (request: FastifyRequest, id: string) => string | Promise<string>
   /** Whether the URL of an upload is a path without scheme and host. Default `false`. */
   relativeLocation?: boolean
   /**
@@ -115,7 +125,8 @@ export interface TusOptions {
 export interface ResolvedOptions {
   readonly prefix: string
   readonly storage: Storage | null
-  readonly maxSize: (request: FastifyRequest) => number
+  /** A promise only where a function of the application decides. */
+  readonly maxSize: (request: FastifyRequest, id?: string) => number | Promise<number>
   /** What every upload is limited to, in bytes, if that does not depend on the request. */
   readonly announcedMaxSize: number | null
   /** Whether a function of the application decides on `maxSize`, for each request. */
@@ -160,9 +171,9 @@ export function resolveOptions (options: TusOptions): ResolvedOptions {
   for (const [name, value] of Object.entries(options)) checkOption(name, value)
   const { maxSize = null } = options
   return {
-    prefix: normalizePrefix(options.prefix ?? '/files'),
+    prefix: normalizePrefix(options.prefix ?? '/files')!,
     storage: options.storage ?? null,
-    maxSize: typeof maxSize === 'function' ? request => checkMaxSize(maxSize(request)) : () => maxSize ?? Infinity,
+    maxSize: typeof maxSize === 'function' ? (request, id) => ask(MAX_SIZE, request.log, () => maxSize(request, id)) : () => maxSize ?? Infinity,
     announcedMaxSize: typeof maxSize === 'function' ? null : maxSize,
     hasOwnMaxSize: typeof maxSize === 'function',
     maxAppendSize: options.maxAppendSize ?? Infinity,
@@ -223,16 +234,10 @@ function resolveExtensions (chosen: readonly Extension[]): ReadonlySet<Extension
   return new Set(EXTENSIONS.filter(name => chosen.includes(name)))
 }
 
-/** A function that fails must not mean that there is no limit. */
-function checkMaxSize (max: unknown): number {
-  if (max === null || max === Infinity) return Infinity
-  if (!isWhole(max)) throw TUS_ERR_HOOK_RESULT({ hook: 'maxSize', expected: 'a whole number of bytes or null' })
-  return max
+/** What can't be used must not mean that there is no limit. */
+const MAX_SIZE: Question<number> = {
+  hook: 'maxSize',
+  expected: 'a whole number of bytes or null',
+  read: max => max === null || max === Infinity ? Infinity : isWhole(max) ? max : undefined
 }
-
-/** The path without a slash at its end; the root is the empty string. */
-function normalizePrefix (prefix: string): string {
-  return prefix.replace(/\/+$/, '')
-}
-
 const DAY = 86_400_000

@@ -3,11 +3,12 @@ import { createFsStorage } from '../adapters/fs/index.js'
 import { createApi, type TusApi } from './api.js'
 import { createContext } from './context.js'
 import { createCors } from './cors.js'
-import { TUS_ERR_DECORATOR_PRESENT } from './errors.js'
+import { TUS_ERR_DECORATOR_PRESENT, TUS_ERR_OPTION_INVALID } from './errors.js'
 import { answerExpectContinue } from './expect-continue.js'
 import { drainTogether } from './open-bodies.js'
 import { resolveOptions, type TusOptions } from './options.js'
 import { decorateRequests } from './request-upload.js'
+import { hasRepeatedParameter } from './prefix.js'
 import { createResumable } from './resumable.js'
 import { registerRoutes } from './routes.js'
 import { SharedStorage } from './shared-storage.js'
@@ -30,7 +31,9 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
   const options = resolveOptions(given)
   const cors = createCors(app, options.cors)
   const storage = options.storage ?? createFsStorage({ directory: './uploads' })
-  const context = createContext(options, storage, `${app.prefix.replace(/\/$/, '')}${options.prefix}`)
+  const prefix = `${app.prefix.replace(/\/$/, '')}${options.prefix}`
+  if (hasRepeatedParameter(prefix)) throw TUS_ERR_OPTION_INVALID({ option: 'prefix', expected: 'without a parameter that the scope around it has in its own prefix' })
+  const context = createContext(options, storage, prefix)
   // Closed after all that is stopped below: hooks of this kind run from the last to the first.
   app.addHook('onClose', await SharedStorage.of(storage).open())
   // Only who wants metrics has the package for them.

@@ -68,6 +68,7 @@ function createSite (context: Context, { method, url, config, schema, constraint
   if (url.includes('*')) throw TUS_ERR_ROUTE_INVALID({ expected: 'without a wildcard' })
   const site: Omit<Site, 'context' | 'select' | 'enter'> = {
     locate: (request, id) => getTargetLocation(options, request, getFolder(name), id),
+    own: null,
     getIdOf: (_request, url) => getTargetIdOf(getFolder(name), url),
     getId: request => ids.get(request) ?? '',
     answer: call => (upload, keep) => answer(handler, instance, call, upload, keep)
@@ -94,7 +95,15 @@ function getTarget (name: string, url: string, constraints: RouteOptions['constr
 function limitSize (options: ResolvedOptions, max: number): ResolvedOptions {
   const { maxSize, announcedMaxSize, hasOwnMaxSize } = options
   if (max === Infinity) return options
-  return { ...options, maxSize: request => Math.min(max, maxSize(request)), announcedMaxSize: hasOwnMaxSize ? null : Math.min(max, announcedMaxSize ?? Infinity) }
+  const limit = (own: number) => Math.min(max, own)
+  return {
+    ...options,
+    maxSize (request, id) {
+      const own = maxSize(request, id)
+      return typeof own === 'number' ? limit(own) : own.then(limit)
+    },
+    announcedMaxSize: hasOwnMaxSize ? null : Math.min(max, announcedMaxSize ?? Infinity)
+  }
 }
 
 function getFolder (name: string): string {

@@ -15,6 +15,7 @@ import type { Exchange } from './operations/exchange.js'
 import { asAnswerable, isNotFound } from './operations/failure.js'
 import { checkAccess, find } from './operations/find.js'
 import { createDescription, type Resource } from './openapi/document.js'
+import { OwnLocations } from './own-locations.js'
 import { noteProblem, replaceBody } from './problem.js'
 import { checkOverride, omitOverride } from './protocols/method-override.js'
 import type { Answer, Message, Offer, Protocol } from './protocols/protocol.js'
@@ -22,7 +23,7 @@ import { recognize, selectProtocol } from './protocols/select.js'
 import { setUpload } from './request-upload.js'
 import { holdBody } from './untouched-body.js'
 import { createEntrance, type Enter } from './scope.js'
-import { isValidId, type Upload } from './upload.js'
+import { isValidId, type NewUpload, type Upload } from './upload.js'
 import { getCollectionVerbs, getResourceVerbs, type Call, type Verbs } from './verbs.js'
 
 /** What a group of routes has in common. */
@@ -33,6 +34,8 @@ export interface Site {
   /** `null` where the upload decides. */
   readonly select: (message: Message) => Protocol | null
   readonly locate: (request: FastifyRequest, id: string) => string
+  /** Where the application says that uploads are, in place of the two others; `null` where the request tells. */
+  readonly own: ((request: FastifyRequest) => OwnLocations) | null
   /** The id that a URL of such an upload names; `null` if it names none. */
   readonly getIdOf: (request: FastifyRequest, url: string) => string | null
   readonly getId: (request: FastifyRequest) => string
@@ -64,13 +67,15 @@ export function registerRoutes (scope: FastifyInstance, context: Context): void 
 }
 
 function createSite (context: Context): Site {
-  const { options } = context
+  const { options, storage } = context
+  const { location } = options
   return {
     context,
     enter: createEntrance(context),
     select: message => selectProtocol(message, options.protocols),
     locate: (request, id) => getLocation(options, request, id),
-    getIdOf: (request, url) => getIdOf(options, request, url),
+    own: location ? request => new OwnLocations(storage, location, request) : null,
+    getIdOf: (request, url) => getIdOf(request, url),
     getId: request => (request.params as { '*'?: string })['*'] ?? '',
     answer: null
   }
@@ -87,7 +92,8 @@ export function handle (site: Site, verbs: Verbs, request: FastifyRequest, reply
 
 async function answerRequest (site: Site, verbs: Verbs, facts: RequestMessage): Promise<unknown> {
   const { request, reply } = facts
-  const message = createMessage(site, request)
+  const own = site.own?.(request) ?? null
+  const message = createMessage(site, request, own)
   const offer = getOffer(site.context)
   const selected = site.select(message)
   // As if there were no upload, until its client may know of it.
@@ -101,9 +107,10 @@ async function answerRequest (site: Site, verbs: Verbs, facts: RequestMessage): 
     const verb = Object.hasOwn(verbs, method) ? verbs[method] : undefined
     if (!verb) throw TUS_ERR_METHOD_NOT_ALLOWED({ allow: Object.keys(verbs).join(', ') })
     protocol.checkVersion(method, message)
-    const describe = (upload: Upload) => describeUpload(context, upload, offer, id => site.locate(request, id))
-    const exchange = createExchange(context, request, reply, createEarly(context, protocol, describe, reply), null)
-    const call: Call = { context, protocol, offer, message, request, reply, exchange, describe, id: getId(site.getId(request), verbs, method) }
+    const describe = (upload: Upload) => describeUpload(context, upload, offer, id => own === null ? site.locate(request, id) : own.get(id))
+    const made = createExchange(context, request, reply, createEarly(context, protocol, describe, reply), null)
+    const exchange = own === null ? made : { ...made, place: (draft: NewUpload) => own.place(draft) }
+    const call: Call = { context, protocol, offer, message, request, reply, exchange, describe, own, id: getId(site.getId(request), verbs, method) }
     const answer = await verb(site.answer === null ? call : { ...call, exchange: { ...exchange, answer: site.answer(call) } })
     // The application, or a hook of it, may have answered by itself.
     return answer === null || isAnswered(reply) ? reply : send(reply, answer, answer.stream)
@@ -157,12 +164,12 @@ function refuse ({ options }: Context, reply: FastifyReply, protocol: Protocol, 
   throw error instanceof TusError && status !== error.statusCode ? error.as(status) : error
 }
 
-function createMessage ({ context, getIdOf }: Site, request: FastifyRequest): Message {
+function createMessage ({ context, getIdOf }: Site, request: FastifyRequest, own: OwnLocations | null): Message {
   return {
     ...getHead(context, request),
     // `inject()` makes requests without any.
     getTrailers: () => request.raw.trailers ?? {},
-    getIdOf: url => getIdOf(request, url),
+    getIdOf: url => own === null ? getIdOf(request, url) : own.getIdOf(url),
     getContent: () => getContent(request.raw)
   }
 }

@@ -14,6 +14,7 @@ import { checkAccess, find } from './operations/find.js'
 import { mayRecur } from './operations/identity.js'
 import { inspect, observe } from './operations/inspect.js'
 import { terminate } from './operations/terminate.js'
+import type { OwnLocations } from './own-locations.js'
 import type { Answer, Described, Message, Offer, Protocol } from './protocols/protocol.js'
 import { encodeOffers, isPlain, recognize, selectForPlain, selectRetrieval } from './protocols/select.js'
 import { selectRepresentation, type Selection } from './representation.js'
@@ -30,6 +31,8 @@ export interface Call {
   readonly reply: FastifyReply
   readonly exchange: Exchange
   readonly describe: (upload: Upload) => Described
+  /** Where the application says that uploads are; `null` where the request tells. */
+  readonly own: OwnLocations | null
   /** The id that the path names; empty for the collection. */
   readonly id: string
 }
@@ -59,7 +62,7 @@ export const describe: Verb = async ({ context, message, offer }) => encodeOffer
 
 export const post: Verb = async call => {
   const { context, protocol, offer, message, request, reply, exchange } = call
-  const command = protocol.decodeCreate(message, offer)
+  const command = await protocol.decodeCreate(message, offer)
   if (command.body !== null && command.body.declared !== 0) checkUntouched(getSource(request))
   let announced = false
   const announce: Exchange['announce'] = upload => {
@@ -89,7 +92,9 @@ const patch: Verb = async call => {
   const { context, protocol, offer, message, request, exchange, id } = call
   const command = await decode(() => protocol.decodeAppend(message, offer), context, id, exchange)
   if (command.declared !== 0) checkUntouched(getSource(request))
-  return answer(call, await append(context, id, command, exchange), described => protocol.encodeAppended(described))
+  const completion = await append(context, id, command, exchange)
+  if (call.own !== null && protocol.locatesCompleted && completion.upload.complete) await call.own.resolve(completion.upload.id)
+  return answer(call, completion, described => protocol.encodeAppended(described))
 }
 
 /** Whether a body ended early although its client is well, and will be back. */

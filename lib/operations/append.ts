@@ -34,10 +34,11 @@ function appendInTurn (context: Context, admitted: UploadRef, command: AppendCom
   return withLockOf(context, admitted, async wanted => {
     const found = await findFor(context, admitted, exchange, { appendAt: command.offset })
     checkUnanswered(exchange)
+    const limited = isLimited(context, found, command) ? { ...command, maxSize: await context.options.maxSize(exchange.request, found.id) } : command
     let received: Upload
     try {
-      check(context, found, command, exchange)
-      received = await receiveAsAgreed(context, found, command, exchange, wanted)
+      check(context, found, limited)
+      received = await receiveAsAgreed(context, found, limited, exchange, wanted)
       if (command.completion === 'at-end-of-body') received = await end(context, received)
     } catch (error) {
       return removeOnOverflow(context, found, command, exchange, error)
@@ -49,16 +50,22 @@ function appendInTurn (context: Context, admitted: UploadRef, command: AppendCom
   })
 }
 
-function check (context: Context, upload: Upload, { offset, length, declared, completion }: AppendCommand, { request }: Exchange): void {
+/** Whether a function of the application has to say how large the upload may become. */
+function isLimited ({ options }: Context, upload: Upload, { length }: AppendCommand): boolean {
+  return options.hasOwnMaxSize && (length !== null || upload.length === null)
+}
+
+function check (context: Context, upload: Upload, command: AppendCommand): void {
+  const { offset, length, completion, maxSize } = command
   // "The Server MUST respond with the 403 Forbidden status to PATCH requests against a final upload" (CC-10)
   if (upload.final) throw TUS_ERR_UPLOAD_FINAL()
   if (offset !== upload.offset) throw TUS_ERR_OFFSET_MISMATCH({ offset: upload.offset })
   if (upload.complete && completion === 'never') throw TUS_ERR_UPLOAD_COMPLETE()
   if (length !== null) {
     checkNewLength(upload, length)
-    checkLength(context, length, request)
+    checkLength(length, maxSize ?? context.options.announcedMaxSize ?? Infinity)
   }
-  checkBody(context, { offset, length: length ?? upload.length }, declared, request)
+  checkBody(context, { offset, length: length ?? upload.length }, command)
 }
 
 /** "Once set the length MUST NOT be changed" (CD-6); and it can't be less than what is there (CD-7). */

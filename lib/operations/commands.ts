@@ -52,4 +52,6 @@ export interface BodyCommand {
   readonly verification: Verification | null
   /** What becomes of the upload if the body goes beyond its length. The body is refused either way. */
   readonly onOverflow: 'keep' | 'remove'
+  /** How large an upload without a length may become, in bytes, where a function of the application has decided that for this request. */
+  readonly maxSize?: number
 }

@@ -21,15 +21,13 @@ interface Composition {
 /**
  * What these parts make, as they are now: none of their ids will stand for another upload that is created under it later.
  *
- * @throws TUS_ERR_CONCAT_…, TUS_ERR_UPLOAD_TOO_LARGE, what `preAccess` throws
+ * @throws TUS_ERR_CONCAT_…, TUS_ERR_UPLOAD_TOO_LARGE for more than a number can count, what `preAccess` throws
  */
 export async function checkParts (context: Context, ids: readonly string[], exchange: Exchange): Promise<Composition> {
   const parts = new Map<string, Upload>()
   for (const id of new Set(ids)) parts.set(id, await checkPart(context, id, exchange))
   const list = ids.map(id => parts.get(id)!)
-  const length = sumLengths(list)
-  checkLength(context, length, exchange.request)
-  return { length, createdAt: list.map(({ createdAt }) => createdAt.getTime()) }
+  return { length: sumLengths(list), createdAt: list.map(({ createdAt }) => createdAt.getTime()) }
 }
 
 async function checkPart (context: Context, id: string, { request, log }: Exchange): Promise<Upload> {
@@ -63,7 +61,7 @@ export async function concatenateIfDue (context: Context, upload: Upload, cause:
   const length = sumLengths(parts)!
   if (upload.length === null) {
     // Nobody could know at the creation how long it would be (CC-18).
-    if (!mayBeAsLong(context, length, cause)) return { upload, decision: {} }
+    if (!await mayBeAsLong(context, upload.id, length, cause)) return { upload, decision: {} }
     await context.storage.setLength(upload.id, length, upload.createdAt)
   }
   const offset = await join(context, upload, parts)
@@ -108,10 +106,9 @@ async function join (context: Context, final: Upload, parts: readonly Upload[]):
  *
  * @throws TUS_ERR_UPLOAD_TOO_LARGE
  */
-function mayBeAsLong (context: Context, length: number, { request }: Cause): boolean {
-  const { announcedMaxSize, hasOwnMaxSize } = context.options
-  if (request !== null) checkLength(context, length, request)
-  else if (announcedMaxSize !== null && length > announcedMaxSize) throw TUS_ERR_UPLOAD_TOO_LARGE({ max: announcedMaxSize })
+async function mayBeAsLong ({ options }: Context, id: string, length: number, { request }: Cause): Promise<boolean> {
+  const { announcedMaxSize, hasOwnMaxSize } = options
+  checkLength(length, request === null ? announcedMaxSize ?? Infinity : await options.maxSize(request, id))
   return request !== null || !hasOwnMaxSize
 }
 

@@ -22,10 +22,12 @@ import { isInterruption, receive } from './receive.js'
 export async function create (context: Context, command: CreateCommand, exchange: Exchange): Promise<Completion> {
   const parts = command.parts && await checkParts(context, command.parts, exchange)
   const length = parts ? parts.length : command.length
-  checkLength(context, length, exchange.request)
-  if (command.body) checkBody(context, { length: command.length, offset: 0 }, command.body.declared, exchange.request)
+  const maxSize = await context.options.maxSize(exchange.request)
+  checkLength(length, maxSize)
+  const limited = command.body && context.options.hasOwnMaxSize ? { ...command, body: { ...command.body, maxSize } } : command
+  if (limited.body) checkBody(context, { length: command.length, offset: 0 }, limited.body)
   const known = { length, partsCreatedAt: parts?.createdAt }
-  return await context.admission.admit(exchange.request, command.body, () => decideAndStore(context, command, known, exchange))
+  return await context.admission.admit(exchange.request, limited.body, () => decideAndStore(context, limited, known, exchange))
 }
 
 async function decideAndStore (context: Context, command: CreateCommand, known: Known, exchange: Exchange): Promise<Completion> {
@@ -35,11 +37,12 @@ async function decideAndStore (context: Context, command: CreateCommand, known: 
   const isChosen = options.hasOwnIds || draft.id !== drawn.id
   // Who names an upload that exists must not interrupt the request that fills it.
   if (isChosen && await context.storage.find(draft.id) !== null) throw TUS_ERR_UPLOAD_EXISTS()
+  const placed = exchange.place === null ? draft : await exchange.place(draft)
   // Nobody else can know a random id yet; a chosen one may be asked for by two requests at once.
-  if (command.body === null && command.parts === null && !isChosen) return await store(context, draft, command, exchange, NOBODY)
+  if (command.body === null && command.parts === null && !isChosen) return await store(context, placed, command, exchange, NOBODY)
   return await locker.withLock(draft.id, options.lockTimeout, wanted => {
     // Under the lock, so that no two of one id have the same time.
-    const dated = isChosen ? { ...draft, createdAt: new Date() } : draft
+    const dated = isChosen ? { ...placed, createdAt: new Date() } : placed
     return store(context, dated, command, exchange, wanted)
   })
 }

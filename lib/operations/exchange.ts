@@ -3,7 +3,7 @@ import { TUS_ERR_REQUEST_ANSWERED } from '../errors.js'
 import type { HookRequest } from '../hooks.js'
 import type { Log } from '../log.js'
 import type { Addition } from '../storage.js'
-import type { KeptAnswer, Upload } from '../upload.js'
+import type { KeptAnswer, NewUpload, Upload } from '../upload.js'
 
 /** One request, as far as an operation may know it. */
 export interface Exchange {
@@ -14,6 +14,8 @@ export interface Exchange {
   see(upload: Upload | null): void
   /** Whether the client has a response already, from a hook or a timeout of the application. */
   isAnswered(): boolean
+  /** Asks the application where a new upload will be, before it is stored, and notes that; `null` where the request tells. */
+  readonly place: ((draft: NewUpload) => Promise<NewUpload>) | null
   /** Tells the client early where a new upload is; whether it was told. */
   announce(upload: Upload): boolean
   /** Tells the client which offset is durable while its body comes in; `null` where nobody wants to know. */

@@ -1,6 +1,5 @@
 import type { Context } from '../context.js'
 import { TUS_ERR_APPEND_TOO_LARGE, TUS_ERR_BODY_TOO_LONG, TUS_ERR_UPLOAD_TOO_LARGE, TusError } from '../errors.js'
-import type { HookRequest } from '../hooks.js'
 import { tell } from '../lifecycle.js'
 import { getRoom, type Upload } from '../upload.js'
 import type { BodyCommand } from './commands.js'
@@ -10,8 +9,7 @@ import { removeSame } from './identity.js'
 type Extent = Pick<Upload, 'length' | 'offset'>
 
 /** @throws TUS_ERR_UPLOAD_TOO_LARGE if uploads of that length are not taken from this client (CR-12, CD-8) */
-export function checkLength (context: Context, length: number | null, request: HookRequest): void {
-  const max = context.options.maxSize(request)
+export function checkLength (length: number | null, max: number): void {
   if (length !== null && length > max) throw TUS_ERR_UPLOAD_TOO_LARGE({ max })
 }
 
@@ -20,16 +18,21 @@ export function checkLength (context: Context, length: number | null, request: H
  *
  * @throws what {@link limitBody} gives as `overflow`
  */
-export function checkBody (context: Context, extent: Extent, declared: number | null, request: HookRequest): void {
-  const { limit, overflow } = limitBody(context, extent, request)
+export function checkBody (context: Context, extent: Extent, body: Pick<BodyCommand, 'declared' | 'maxSize'>): void {
+  const { declared, maxSize } = body
+  const { limit, overflow } = limitBody(context, extent, maxSize)
   if (declared !== null && declared > limit) throw overflow()
 }
 
-/** How many bytes a body may bring to an upload, and the error for more: the tightest of the three limits. */
-export function limitBody (context: Context, extent: Extent, request: HookRequest): { limit: number, overflow: () => Error } {
-  const { maxAppendSize } = context.options
+/**
+ * How many bytes a body may bring to an upload, and the error for more: the tightest of the three limits.
+ *
+ * @param maxSize of an upload without a length, where that depends on the request
+ */
+export function limitBody (context: Context, extent: Extent, maxSize?: number): { limit: number, overflow: () => Error } {
+  const { maxAppendSize, announcedMaxSize } = context.options
   const room = getRoom(extent)
-  const max = extent.length === null ? context.options.maxSize(request) : Infinity
+  const max = extent.length === null ? maxSize ?? announcedMaxSize ?? Infinity : Infinity
   const left = Math.max(0, max - extent.offset)
   const limit = Math.min(room, maxAppendSize, left)
   return {

@@ -102,6 +102,8 @@ export function createIetf (version: Version): Protocol {
       return isProcessed(described.upload) ? encodeCreated(described, true) : { status: version.appended, headers: describeUpload(described) }
     },
 
+    locatesCompleted: true,
+
     encodeInspected (described) {
       const { upload } = described
       // Made of parts of the other protocol, it takes no bytes: an offset that can't be used is none.

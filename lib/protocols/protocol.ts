@@ -19,7 +19,7 @@ export interface Message {
   /** The trailers, once the body has ended. */
   readonly getTrailers: () => NodeJS.Dict<string>
   /** The id that a URL of this server names, absolute or relative; `null` if it names none. */
-  readonly getIdOf: (url: string) => string | null
+  readonly getIdOf: (url: string) => string | null | Promise<string | null>
   /** The body that the request has, as far as its head tells. */
   readonly getContent: () => Content
 }
@@ -80,12 +80,14 @@ export interface Protocol {
   /** @throws TusError if the client can't be served in this protocol */
   checkVersion(method: string, message: Message): void
   /** @throws TusError */
-  decodeCreate(message: Message, offer: Offer): CreateCommand
+  decodeCreate(message: Message, offer: Offer): CreateCommand | Promise<CreateCommand>
   /** @throws TusError */
   decodeAppend(message: Message, offer: Offer): AppendCommand
   encodeOffer(offer: Offer): Answer
   encodeCreated(upload: Described, received: boolean): Answer
   encodeAppended(upload: Described): Answer
+  /** Whether the answer to the append that completes an upload says where that is. */
+  readonly locatesCompleted: boolean
   encodeInspected(upload: Described): Answer
   encodeTerminated(): Answer
   /** What the protocol adds to the answer of the application for one of its requests, which `status` and `headers` are. */

@@ -36,21 +36,22 @@ export const tus: Protocol = {
   decodeCreate (message, offer) {
     const { headers } = message
     need(offer, 'creation')
-    const concat = decodeConcat(message, offer)
+    const { urls, partial, echo } = decodeConcat(message, offer)
     const metadata = single('Upload-Metadata', headers['upload-metadata'])
-    return {
-      length: concat.parts ? null : decodeLength(message, offer),
+    const command: CreateCommand = {
+      length: urls ? null : decodeLength(message, offer),
       metadata: parseMetadata(metadata, offer.maxMetadataSize),
-      echo: { ...metadata !== '' && { 'upload-metadata': metadata }, ...concat.echo },
+      echo: { ...metadata !== '' && { 'upload-metadata': metadata }, ...echo },
       echoMetadata: changed => ({ 'upload-metadata': formatMetadata(changed) }),
-      partial: concat.partial,
-      parts: concat.parts,
+      partial,
+      parts: null,
       body: hasBody(message) ? decodeCreationBody(message, offer) : null,
       completion: 'at-length',
       digests: NONE,
       resumable: true,
       whenCut: 'created'
     }
+    return urls === null ? command : findParts(message, urls).then(parts => ({ ...command, parts }))
   },
 
   decodeAppend (message, offer) {
@@ -87,6 +88,8 @@ export const tus: Protocol = {
     if (expiry !== null) headers['upload-expires'] = expiry.toUTCString()
     return { status: 204, headers }
   },
+
+  locatesCompleted: false,
 
   encodeInspected ({ upload, expiry }) {
     return {
@@ -170,25 +173,34 @@ function decodeLength ({ headers }: Message, offer: Offer): number | null {
   return length
 }
 
-function decodeConcat (message: Message, offer: Offer): Pick<CreateCommand, 'partial' | 'parts' | 'echo'> {
+interface Concatenation extends Pick<CreateCommand, 'partial' | 'echo'> {
+  /** Of the parts, in their order; `null` for what is no final upload. */
+  readonly urls: readonly string[] | null
+}
+
+function decodeConcat (message: Message, offer: Offer): Concatenation {
   const { headers } = message
   const concat = parseConcat(headers['upload-concat'])
-  if (concat === null) return { partial: false, parts: null, echo: {} }
+  if (concat === null) return { partial: false, urls: null, echo: {} }
   need(offer, 'concatenation')
   const echo = { 'upload-concat': String(headers['upload-concat']) }
-  if (concat === 'partial') return { partial: true, parts: null, echo }
+  if (concat === 'partial') return { partial: true, urls: null, echo }
   // "The Client MUST NOT include the Upload-Length header in the final upload creation" (CC-6)
   for (const header of ['Upload-Length', 'Upload-Defer-Length']) {
     if (headers[header.toLowerCase()] !== undefined) throw TUS_ERR_HEADER_INVALID({ header, expected: 'absent for a final upload' })
   }
   if (hasBody(message)) throw TUS_ERR_UPLOAD_FINAL()
-  return { partial: false, parts: concat.urls.map(url => getPart(message, url)), echo }
+  return { partial: false, urls: concat.urls, echo }
 }
 
-function getPart ({ getIdOf }: Message, url: string): string {
-  const id = getIdOf(url)
-  if (id === null) throw TUS_ERR_CONCAT_PART_NOT_FOUND()
-  return id
+async function findParts ({ getIdOf }: Message, urls: readonly string[]): Promise<string[]> {
+  const ids = new Map<string, string>()
+  for (const url of new Set(urls)) {
+    const id = await getIdOf(url)
+    if (id === null) throw TUS_ERR_CONCAT_PART_NOT_FOUND()
+    ids.set(url, id)
+  }
+  return urls.map(url => ids.get(url)!)
 }
 
 function need (offer: Offer, extension: Extension): void {

@@ -46,6 +46,37 @@ t.test('CR-14: headers of a proxy count where trustProxy says so, and not elsewh
   t.equal(await getLocation(await makeMemoryApp(t, {}, { trustProxy: '10.0.0.1' }), forwarded), 'http://localhost:80/files/one')
 })
 
+t.test('CR-14: behind a trusted proxy, host, port and prefix are those that the client has asked', async t => {
+  const cases: Array<readonly [headers: Headers, origin: string]> = [
+    [{ 'x-forwarded-port': '8443' }, 'http://localhost:80'],
+    [{ host: 'example.org', 'x-forwarded-port': '8443' }, 'http://example.org:8443'],
+    [{ host: 'example.org', 'x-forwarded-port': '80' }, 'http://example.org'],
+    [{ host: 'example.org', 'x-forwarded-port': '443' }, 'http://example.org:443'],
+    [{ host: 'example.org', 'x-forwarded-proto': 'https', 'x-forwarded-port': '443' }, 'https://example.org'],
+    [{ host: 'example.org', 'x-forwarded-proto': 'https', 'x-forwarded-port': '80' }, 'https://example.org:80'],
+    [{ 'x-forwarded-host': 'example.org', 'x-forwarded-proto': 'https', 'x-forwarded-port': '8443' }, 'https://example.org:8443'],
+    [{ 'x-forwarded-host': 'example.org:8444', 'x-forwarded-proto': 'https', 'x-forwarded-port': '8443' }, 'https://example.org:8444'],
+    [{ 'x-forwarded-host': 'example.org:443', 'x-forwarded-proto': 'https' }, 'https://example.org'],
+    [{ 'x-forwarded-host': 'example.org:80' }, 'http://example.org'],
+    [{ 'x-forwarded-host': '[::1]', 'x-forwarded-port': '8080' }, 'http://[::1]:8080'],
+    [{ 'x-forwarded-host': 'evil.example, example.org', 'x-forwarded-proto': 'http, https', 'x-forwarded-port': '1, 8443' }, 'https://example.org:8443'],
+    [{ 'x-forwarded-host': 'example.org', 'x-forwarded-port': '8443', 'x-forwarded-prefix': '/app' }, 'http://example.org:8443/app'],
+    [{ 'x-forwarded-host': 'example.org', 'x-forwarded-prefix': '/evil, /app/v1/' }, 'http://example.org/app/v1'],
+    [{ 'x-forwarded-host': 'example.org', 'x-forwarded-prefix': '/%D1%84%20x' }, 'http://example.org/%D1%84%20x']
+  ]
+  for (const port of ['', '0', '-1', '65536', '99999', '080', '1e3', '80 81', 'http', '8443, x', '8443/x']) cases.push([{ 'x-forwarded-host': 'example.org', 'x-forwarded-port': port }, 'http://example.org'])
+  for (const prefix of ['app', '//evil.example', '/a//b', '/..', '/a/../b', '/%2e%2e', '/a?b', '/a#b', '/a%2Fb', '/a%5Cb', '/a\\b', '/%0a', '/%zz', '/a b']) cases.push([{ 'x-forwarded-host': 'example.org', 'x-forwarded-prefix': prefix }, 'http://example.org'])
+  for (const [headers, origin] of cases) {
+    t.equal(await getLocation(await makeMemoryApp(t, {}, { trustProxy: true }), headers), `${origin}/files/one`, JSON.stringify(headers))
+    const { host = 'localhost:80' } = headers
+    for (const trustProxy of [false, '10.0.0.1']) t.equal(await getLocation(await makeMemoryApp(t, {}, { trustProxy }), headers), `http://${host}/files/one`, 'and nothing of it from anybody else')
+  }
+  const asked: unknown[] = []
+  const trustProxy = (address: string, hop: number) => { asked.push([address, hop]); return address === '127.0.0.1' && hop === 0 }
+  t.equal(await getLocation(await makeMemoryApp(t, {}, { trustProxy }), { host: 'example.org', 'x-forwarded-port': '8080', 'x-forwarded-for': '192.0.2.1' }), 'http://example.org:8080/files/one')
+  t.ok(asked.every(([address]: any) => ['127.0.0.1', '192.0.2.1'].includes(address)))
+})
+
 t.test('CR-14: nonsense from a proxy ends in no URL', async t => {
   const nonsense = [{ 'x-forwarded-proto': 'javascript' }, { 'x-forwarded-proto': 'http://evil.example/?' }, { 'x-forwarded-host': 'evil.example/x?' }, { 'x-forwarded-host': 'a, b c' }]
   for (const headers of nonsense) {
