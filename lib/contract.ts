@@ -5,6 +5,7 @@ import { testConcatenation } from './contract/concatenation.js'
 import { testCreation } from './contract/creation.js'
 import { testIdentity } from './contract/identity.js'
 import { testListing } from './contract/listing.js'
+import { testReading } from './contract/reading.js'
 import { testSuccession } from './contract/succession.js'
 import type { Storage } from './storage.js'
 
@@ -43,6 +44,7 @@ export function runStorageContract ({ test, createStorage, reopen }: StorageCont
   testCreation(check)
   testAppending(check, reopen)
   testChanges(check)
+  testReading(check, reopen)
   testConcatenation(check)
   testIdentity(check)
   testListing(check)

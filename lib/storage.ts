@@ -9,7 +9,7 @@ import type { NewUpload, Upload } from './upload.js'
  * The adapter owns bytes and durability. What an adapter promises is in the docstrings below, and is tested by
  * `runStorageContract()` from `fastify-tus/contract`.
  *
- * The caller holds the lock of `id` in every operation that writes. `find`, `read` and `list` may run at any time.
+ * The caller holds the lock of `id` in every operation that writes, and to `read` what is not complete. `find`, `list`, and `read` of what is, may run at any time.
  *
  * An id may be given again once its upload was removed. Where an operation gets a `createdAt`, it is about the upload of that
  * id that was created then: any other is not there, and is left as it is.
@@ -75,8 +75,9 @@ export interface Storage {
   update(id: string, change: (upload: Upload) => UploadChange | null): Promise<Upload | null>
 
   /**
-   * Opens the bytes of a complete upload from `start` to `end`, both included and counted from 0.
-   * Resolves to `null` if there is no such upload. Its absence means: no downloads.
+   * Opens the bytes of an upload from `start` to `end`, both included and counted from 0. All of them must be there: the upload is complete, or it is full and
+   * the caller holds its lock. Reading a full upload does not complete it; digests are verified and `preFinish` hooks run in between.
+   * Resolves to `null` if there is no such upload. Its absence means: no downloads, no `Repr-Digest`.
    */
   read?(id: string, range: ByteRange, createdAt?: Date): Promise<Readable | null>
 

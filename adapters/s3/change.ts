@@ -5,9 +5,9 @@ import { isOvertaken, Superseded, UploadLost } from './failures.js'
 import { confirm } from './find.js'
 import { assemble, putWhole } from './finish.js'
 import { giveUp } from './lost.js'
-import { getOffset, isSealed, toUpload, type UploadRecord } from './record.js'
+import { getOffset, isComplete, isSealed, toUpload, type UploadRecord } from './record.js'
 import { recover } from './recover.js'
-import type { Entry } from './records.js'
+import type { Change, Entry } from './records.js'
 import { deletePieces, readPiece, type Store } from './store.js'
 
 export async function setLength (store: Store, id: string, length: number | null, createdAt?: Date): Promise<void> {
@@ -40,23 +40,37 @@ function isNewLength (record: UploadRecord, length: number | null): boolean {
 async function finishIfFull (store: Store, entry: Entry): Promise<void> {
   const { upload } = entry.record
   if (getOffset(entry.record) !== upload.length || upload.completes !== 'at-length') return
-  await finish(store, entry).catch(error => {
+  await finish(store, entry, {}).catch(error => {
     if (!isOvertaken(error)) throw error
     return complete(store, entry.id, entry.record.upload.createdAt)
   })
 }
 
-/** Makes one object of everything that there is. Safe to call again after a crash at any point. */
+/** Makes one object of everything that there is, and marks the upload. Safe to call again after a crash at any point. */
 export async function complete (store: Store, id: string, createdAt?: Date): Promise<void> {
   const known = store.records.peek(id)?.record
-  if (known?.object && isCreatedAt(known.upload, createdAt)) return
+  if (known && isComplete(known) && isCreatedAt(known.upload, createdAt)) return
+  if (await makeObject(store, id, createdAt, MARKED) === null) throw new UploadMissing('There is no such upload')
+}
+
+/**
+ * Makes one object of everything that there is, and writes that down. Safe to call again after a crash at any point. Resolves to `null` if there is no such
+ * upload.
+ *
+ * @param mark whether the upload is complete by that: not as long as its object is only to be looked at
+ */
+export async function makeObject (store: Store, id: string, createdAt?: Date, mark: typeof MARKED | Record<never, never> = {}): Promise<Entry | null> {
   for (let attempt = 0; ; attempt++) {
     const entry = await confirm(store, await recover(store, id))
-    if (entry === null || !isCreatedAt(entry.record.upload, createdAt)) throw new UploadMissing('There is no such upload')
-    if (entry.record.object !== null) return
+    if (entry === null || !isCreatedAt(entry.record.upload, createdAt)) return null
+    if (isComplete(entry.record)) return entry
     try {
-      await finish(store, entry)
-      return await store.records.commit(entry, { object: entry.record.object, parts: [], multipart: null, window: null })
+      if (entry.record.object === null) await finish(store, entry, mark)
+      const { object, parts, multipart, marked } = entry.record
+      // One that was put there whole is written down already.
+      const isNoted = parts.length === 0 && multipart === null && (marked || mark !== MARKED)
+      if (!isNoted) await store.records.commit(entry, { object, parts: [], multipart: null, window: null, ...mark })
+      return entry
     } catch (failure) {
       store.records.forget(id)
       const error = failure instanceof UploadLost ? await giveUp(store, entry).then(() => failure, error => error) : failure
@@ -66,14 +80,14 @@ export async function complete (store: Store, id: string, createdAt?: Date): Pro
   }
 }
 
-async function finish (store: Store, entry: Entry): Promise<void> {
+async function finish (store: Store, entry: Entry, mark: Change): Promise<void> {
   const { record, id } = entry
   if (isSealed(record)) return assemble(store, entry)
   if (record.parts.length > 0) return seal(store, entry)
   const region = store.records.unpark(entry)
   try {
     await region.fill(piece => readPiece(store, id, piece))
-    await putWhole(store, entry, region.look())
+    await putWhole(store, entry, region.look(), mark)
     deletePieces(store, id, record.pieces)
   } finally {
     region.clear()
@@ -101,4 +115,5 @@ export async function update (store: Store, id: string, change: (upload: Upload)
   return changed && toUpload(changed.record)
 }
 
+const MARKED = { marked: true } as const
 const MOST_ATTEMPTS = 5

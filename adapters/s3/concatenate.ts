@@ -8,7 +8,7 @@ import { confirm } from './find.js'
 import { planJoin, type Section } from './join.js'
 import { createName } from './keys.js'
 import { mapParallel } from './parallel.js'
-import { getOffset, isSealed, sum, type Part, type UploadRecord } from './record.js'
+import { getOffset, isComplete, isSealed, sum, type Part, type UploadRecord } from './record.js'
 import { recover } from './recover.js'
 import type { Entry } from './records.js'
 import { getObjectOptions, putPiece, type Store } from './store.js'
@@ -59,8 +59,9 @@ async function findSources (store: Store, ids: readonly string[], createdAt: Tim
   const times = new Map(ids.map((id, index) => [id, createdAt?.[index]]))
   const found = await mapParallel(unique, READERS, async id => {
     const entry = await confirm(store, await store.records.load(id))
-    if (!entry?.record.object || !isCreatedAt(entry.record.upload, times.get(id))) throw new UploadMissing('There is no such part')
-    return { key: entry.record.key, ...entry.record.object }
+    const record = entry?.record
+    if (!record?.object || !isComplete(record) || !isCreatedAt(record.upload, times.get(id))) throw new UploadMissing('There is no such part')
+    return { key: record.key, ...record.object }
   })
   const sources = new Map(unique.map((id, index) => [id, found[index]!]))
   return ids.map(id => sources.get(id)!)

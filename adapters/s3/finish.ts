@@ -3,7 +3,7 @@ import { getStatus, isConflict, isInvalidPart, isMissing, isOvertaken, isUnclear
 import { createName } from './keys.js'
 import { isOwn } from './own.js'
 import { getOffset, type StoredObject, type UploadRecord } from './record.js'
-import type { Entry } from './records.js'
+import type { Change, Entry } from './records.js'
 import { splice } from './splice.js'
 import { ATTEMPT, MARK, getObjectOptions, type Store } from './store.js'
 
@@ -12,14 +12,16 @@ import { ATTEMPT, MARK, getObjectOptions, type Store } from './store.js'
  *
  * The object is never put over one that somebody else put there.
  *
+ * @param more to be committed together with it
  * @throws Superseded, KeyTaken
  */
-export async function putWhole (store: Store, entry: Entry, bytes: Uint8Array): Promise<void> {
+export async function putWhole (store: Store, entry: Entry, bytes: Uint8Array, more: Change = {}): Promise<void> {
   const { multipart } = entry.record
   const attempt = createName()
   const etag = await putObject(store, entry, bytes, attempt)
   const modifiedAt = bytes.length > getOffset(entry.record) ? new Date() : entry.record.modifiedAt
-  await store.records.commit(entry, { object: { etag, size: bytes.length }, parts: [], pieces: [], multipart: null, window: null, modifiedAt }).catch(async error => {
+  const change = { object: { etag, size: bytes.length }, parts: [], pieces: [], multipart: null, window: null, modifiedAt, ...more }
+  await store.records.commit(entry, change).catch(async error => {
     if (isOvertaken(error)) await takeBack(store, entry, attempt).catch(() => {})
     throw error
   })

@@ -20,8 +20,10 @@ export interface UploadRecord {
   readonly window: Window | null
   /** What follows the parts. */
   readonly pieces: readonly Piece[]
-  /** Once all is there. */
+  /** Once all is there, and in one piece. */
   readonly object: StoredObject | null
+  /** Whether an upload whose object is there is complete, if it is not so at its length: until then, hooks and digests decide. */
+  readonly marked: boolean
   /** The cutting out of stray parts, if one was begun. */
   readonly splice: Splice | null
   /** It is being removed. */
@@ -79,6 +81,7 @@ export function createRecord (upload: NewUpload, key: string, names: { mark: str
     window: null,
     pieces: [],
     object: null,
+    marked: false,
     splice: null,
     removed: false,
     finished: false,
@@ -103,13 +106,18 @@ export function isSealed (record: UploadRecord): boolean {
     getOffset(record) === record.upload.length
 }
 
+/** Whether the upload is complete. The object may be there before: it is made to be looked at. */
+export function isComplete ({ object, marked, upload }: UploadRecord): boolean {
+  return object !== null && (marked || upload.completes === 'at-length')
+}
+
 export function sum (list: ReadonlyArray<{ readonly size: number }>): number {
   return list.reduce((total, { size }) => total + size, 0)
 }
 
 export function toUpload (record: UploadRecord): Upload {
-  const { object, finished, processed, modifiedAt } = record
-  return joinUpload(record.upload, { offset: getOffset(record), complete: object !== null, finished, processed, modifiedAt })
+  const { finished, processed, modifiedAt } = record
+  return joinUpload(record.upload, { offset: getOffset(record), complete: isComplete(record), finished, processed, modifiedAt })
 }
 
 /** Parts are by far the most of it: each is one short list. */
@@ -129,6 +137,8 @@ export function parseRecord (text: string): UploadRecord | null {
   if (version !== 1) throw new TypeError(`A record has version ${version}, which this version of fastify-tus does not know`)
   return {
     ...rest,
+    // Records that know no mark had an object only once they were complete.
+    marked: rest.marked ?? rest.object !== null,
     upload: { ...upload, createdAt: new Date(upload.createdAt), expiresAt: upload.expiresAt === null ? null : new Date(upload.expiresAt) },
     parts: parts.map(([number, size, etag]) => ({ number, size, etag })),
     modifiedAt: new Date(modifiedAt)
@@ -136,7 +146,8 @@ export function parseRecord (text: string): UploadRecord | null {
 }
 
 /** A record as JSON has it. */
-type StoredRecord = Omit<UploadRecord, 'upload' | 'parts' | 'modifiedAt'> & {
+type StoredRecord = Omit<UploadRecord, 'upload' | 'parts' | 'modifiedAt' | 'marked'> & {
+  readonly marked?: boolean
   readonly version: number
   readonly upload: Omit<NewUpload, 'createdAt' | 'expiresAt'> & { readonly createdAt: string, readonly expiresAt: string | null }
   readonly parts: ReadonlyArray<readonly [number: number, size: number, etag: string]>
