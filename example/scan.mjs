@@ -4,7 +4,7 @@ import { join } from 'node:path'
 /**
  * Nobody reads a file before it was looked at. `findVirus` gets a stream and resolves to the name of what it found, or to `null`.
  *
- * On a filesystem storage the bytes are the file `<directory>/<id>`.
+ * On a filesystem storage the bytes are the file `<directory>/<id>`. On any storage, `app.tus.createReadStream(upload.id)` gives them here.
  */
 export function scan (app, directory, findVirus) {
   app.tus.addHook('preFinish', async (request, upload) => {

@@ -62,7 +62,8 @@ export interface UploadsApi {
    */
   list(filter?: ListFilter): AsyncIterable<Upload>
   /**
-   * Opens a complete upload, from byte `start` to byte `end`, both included and counted from 0. Default: the whole.
+   * Opens a complete upload, from byte `start` to byte `end`, both included and counted from 0. Default: the whole. Called by a `preFinish` hook, it opens the
+   * upload that the hook is about, too, which nobody else can read yet.
    *
    * The stream fails with TUS_ERR_UPLOAD_NOT_FOUND or TUS_ERR_UPLOAD_INCOMPLETE where there is nothing to read.
    * Given an upload and not its id, it reads that one, and none that was created under its id since.
@@ -93,12 +94,15 @@ export function createApi (context: Context, log: Log): UploadsApi {
   /** @param missing what to fail with where the upload is not there */
   const open = (meant: UploadRef, options: ReadOptions, missing: () => TusError) => {
     const { start = 0, end = Infinity, partial = false } = options
+    // Where it was called tells whether it may: a stream can be handed to whoever reads it.
+    const examination = context.examinations.find(meant)
     return Readable.from(readBytes(), { objectMode: false })
 
     async function * readBytes (): AsyncGenerator<Buffer> {
-      const upload = await findValid(meant)
+      const examined = examination?.isRunning ? examination.upload : null
+      const upload = examined ?? await findValid(meant)
       if (upload === null || (upload.partial && !partial)) throw missing()
-      if (!upload.complete) throw TUS_ERR_UPLOAD_INCOMPLETE()
+      if (!upload.complete && upload !== examined) throw TUS_ERR_UPLOAD_INCOMPLETE()
       yield * await openDownload(context, upload, { start, end: Math.min(end, upload.offset - 1) }).catch(error => {
         throw isNotFound(error) ? missing() : error
       })

@@ -79,5 +79,8 @@ export interface LifecycleMessage {
   readonly reason: Interruption | Termination | null
 }
 
-/** `requested`: by a client or by the application. `stopped`: by a hook. `too-long`: its body was. `useless`: it was created, got no byte, and nobody knows of it. */
-export type Termination = 'requested' | 'stopped' | 'too-long' | 'useless'
+/**
+ * `requested`: by a client or by the application. `stopped`: by a hook. `too-long`: its body was. `wrong-digest`: it was not what its `Repr-Digest` said.
+ * `useless`: it was created, got no byte, and nobody knows of it.
+ */
+export type Termination = 'requested' | 'stopped' | 'too-long' | 'wrong-digest' | 'useless'

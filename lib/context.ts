@@ -3,6 +3,7 @@ import { Arrivals } from './arrivals.js'
 import { Background } from './background.js'
 import { BodyBudget } from './body-budget.js'
 import { DigestPool } from './digest-pool.js'
+import { Examinations } from './examinations.js'
 import { ExpiredIds } from './expiration.js'
 import { Hooks } from './hooks.js'
 import type { Locker } from './locker.js'
@@ -29,6 +30,7 @@ export interface Context {
   /** The uploads that receive a body in this process, by their ids. */
   readonly receiving: Map<string, Upload>
   readonly arrivals: Arrivals
+  readonly examinations: Examinations
   readonly background: Background
   readonly expiredIds: ExpiredIds
   /** Complete uploads whose `postFinish` hooks have run without that being noted: the storage failed. */
@@ -56,6 +58,7 @@ export function createContext (wanted: ResolvedOptions, storage: Storage, prefix
     openBodies: new OpenBodies(),
     receiving: shared.receiving,
     arrivals: new Arrivals(),
+    examinations: new Examinations(),
     background: new Background(),
     expiredIds: new ExpiredIds(),
     unmarked: new Set(),

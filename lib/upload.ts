@@ -53,6 +53,8 @@ export interface Purpose {
   readonly target: string | null
   /** Digests of the whole in Base64, by algorithm: what they have to be, or `null` until somebody has computed one that was asked for. */
   readonly digests: Readonly<Record<string, string | null>>
+  /** Whether the bytes were all there, and found to be what the digests say. Before, nobody may read them. */
+  readonly verified?: boolean | undefined
   /** What the handler of the target answered, once it has. */
   readonly answer: KeptAnswer | null
   /** Which process asks the handler, and until when (in ms since 1970) nobody else does; only where locks don't exclude other processes. */

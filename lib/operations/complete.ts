@@ -3,7 +3,7 @@ import type { FinishDecision, HookRequest } from '../hooks.js'
 import { tell } from '../lifecycle.js'
 import type { Log } from '../log.js'
 import { changeState, isDue, type Upload } from '../upload.js'
-import { settleDigests } from './digest.js'
+import { keepVerified, verifyDigests } from './digest.js'
 import { updateSame } from './identity.js'
 
 /** An upload after an operation, and what the application adds to the response. */
@@ -27,20 +27,29 @@ export interface Cause {
 /**
  * Completes an upload whose bytes are all there, with the hooks around it; finishes a complete one that is not finished; leaves any other as it is.
  *
+ * In this order: its digests are verified, the `preFinish` hooks look at what is right, and only then it is complete, and readable.
+ *
  * A completion that failed once (a hook refused, the process died) is tried again by the next request.
  * Partial uploads complete without hooks (CC-3).
  */
 export async function completeIfDue (context: Context, upload: Upload, cause: Cause): Promise<Completion> {
   if (upload.complete) return finishIfDue(context, upload, cause)
   if (!isDue(upload)) return { upload, decision: {} }
+  const verified = await verifyDigests(context, upload, cause)
   const asked = !upload.partial && context.hooks.has('preFinish')
-  const decisions = asked ? await context.hooks.runPre('preFinish', cause.log, cause.request, upload) : []
+  if (asked && verified !== upload) await keepVerified(context, verified)
+  const decisions = asked ? await examine(context, verified, cause) : []
   await context.storage.complete(upload.id, upload.createdAt)
-  const complete = changeState(upload, { complete: true })
+  const complete = changeState(verified, { complete: true })
   const { upload: finished } = isUnfinished(complete) ? await finishIfDue(context, complete, cause) : { upload: complete }
   if (finished === complete) tell('finished', complete, cause)
   context.arrivals.notify()
   return { upload: finished, decision: mergeDecisions(decisions) }
+}
+
+/** Only those hooks may read the upload, and what they call. */
+function examine ({ hooks, examinations }: Context, upload: Upload, { request, log }: Cause): Promise<FinishDecision[]> {
+  return examinations.run(upload, () => hooks.runPre('preFinish', log, request, upload))
 }
 
 /**
@@ -53,12 +62,13 @@ export async function finishIfDue (context: Context, upload: Upload, cause: Caus
   if (!isUnfinished(upload)) return { upload, decision: {} }
   const { unmarked } = context
   const key = `${upload.id} ${upload.createdAt.getTime()}`
-  const purpose = await settleDigests(context, upload, cause)
+  // The process that completed it may have died before it wrote down what it had found.
+  const { purpose } = await verifyDigests(context, upload, cause)
   if (!unmarked.has(key)) await context.hooks.runPost('postFinish', cause.log, cause.request, upload)
   unmarked.add(key)
   // Another process may have answered for it meanwhile, or be about to.
   await updateSame(context, upload, ({ purpose: present }) =>
-    ({ finished: true, ...purpose && { purpose: { ...purpose, ...present, digests: purpose.digests } } }))
+    ({ finished: true, ...purpose && { purpose: { ...purpose, ...present, digests: purpose.digests, verified: purpose.verified } } }))
   unmarked.delete(key)
   const finished: Upload = { ...changeState(upload, { finished: true }), purpose }
   tell('finished', finished, cause)

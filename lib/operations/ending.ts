@@ -13,7 +13,7 @@ type Wish = Pick<AppendCommand, 'completion' | 'digests'>
  */
 export function chooseCompletion ({ hooks }: Context, { partial, purpose }: Pick<Upload, 'partial' | 'purpose'>, completion: Ending): NewUpload['completes'] {
   if (completion !== 'at-length') return 'when-told'
-  const isDecided = !partial && (hooks.has('preFinish') || hooks.has('postFinish') || hasDigests(purpose))
+  const isDecided = hasDigests(purpose) || (!partial && (hooks.has('preFinish') || hooks.has('postFinish')))
   return isDecided ? 'by-mark' : 'at-length'
 }
 
@@ -23,12 +23,20 @@ export function chooseCompletion ({ hooks }: Context, { partial, purpose }: Pick
  */
 export function agree (context: Context, upload: Upload, wish: Wish): Promise<Upload> | Upload {
   if (upload.complete) return upload
-  const purpose = addDigests(upload.purpose, wish.digests)
-  const chosen = chooseCompletion(context, { partial: upload.partial, purpose }, wish.completion)
-  const completes = chosen === 'at-length' && upload.completes === 'by-mark' ? 'by-mark' : chosen
+  const { completes, purpose } = decide(context, upload, wish)
   if (completes === upload.completes && purpose === upload.purpose) return upload
-  return updateSame(context, upload, () => ({ completes, ...purpose && { purpose } }))
-    .then(() => ({ ...upload, completes, purpose }))
+  // Another process may have noted something else meanwhile: a digest must not be lost, and what is complete stays so.
+  return updateSame(context, upload, present => present.complete ? null : decide(context, present, wish)).then(present => {
+    if (present?.complete && present.offset === upload.offset) return present
+    return { ...upload, completes, purpose, ...present && !present.complete && { completes: present.completes, purpose: present.purpose } }
+  })
+}
+
+/** @throws TUS_ERR_DIGEST_MISMATCH if another digest was given before */
+function decide (context: Context, { partial, completes, purpose: known }: Upload, wish: Wish): Pick<Upload, 'completes' | 'purpose'> {
+  const purpose = addDigests(known, wish.digests)
+  const chosen = chooseCompletion(context, { partial, purpose }, wish.completion)
+  return { completes: chosen === 'at-length' && completes === 'by-mark' ? 'by-mark' : chosen, purpose }
 }
 
 /**
@@ -55,10 +63,10 @@ export async function end (context: Context, upload: Upload): Promise<Upload> {
   if (upload.complete) return upload
   const { id, length, offset, createdAt } = upload
   if (length !== null && length !== offset) throw TUS_ERR_LENGTH_MISMATCH()
-  const completes = chooseCompletion(context, upload, 'at-length')
   if (length === null) await context.storage.setLength(id, offset, createdAt)
-  await updateSame(context, upload, () => ({ completes }))
-  return { ...upload, length: offset, completes }
+  const choose = ({ partial, purpose }: Upload) => ({ completes: chooseCompletion(context, { partial, purpose }, 'at-length') })
+  const { completes, purpose } = await updateSame(context, upload, choose) ?? { ...upload, ...choose(upload) }
+  return { ...upload, length: offset, completes, purpose }
 }
 
 /** What a new upload is for; nothing in most cases. */
@@ -73,7 +81,7 @@ function addDigests (purpose: Purpose | undefined, digests: Purpose['digests']):
   const added = Object.entries(digests).filter(([algorithm, digest]) => !(algorithm in known) || (digest !== null && known[algorithm] !== digest))
   if (added.length === 0) return purpose
   if (added.some(([algorithm]) => typeof known[algorithm] === 'string')) throw TUS_ERR_DIGEST_MISMATCH({ algorithm: added[0]![0] })
-  return { target: null, answer: null, ...purpose, digests: { ...known, ...Object.fromEntries(added) } }
+  return { target: null, answer: null, ...purpose, verified: undefined, digests: { ...known, ...Object.fromEntries(added) } }
 }
 
 function hasDigests (purpose: Purpose | undefined): boolean {

@@ -1,5 +1,6 @@
 import { sweeps } from '../channels.js'
 import type { Context } from '../context.js'
+import { TusError } from '../errors.js'
 import { isExpired, NEVER } from '../expiration.js'
 import { tell } from '../lifecycle.js'
 import { LockTimeout } from '../locker.js'
@@ -39,7 +40,7 @@ async function sweepAll (context: Context, log: Log): Promise<SweepCounts> {
         if (done !== null) counts[done]++
       } catch (error) {
         // Somebody works on it, here or in another process: the next sweep sees what becomes of it.
-        if (error instanceof LockTimeout) continue
+        if (error instanceof LockTimeout || isRemoval(error)) continue
         log.error({ err: error, id: upload.id }, 'an upload could not be swept')
         counts.failed++
       }
@@ -62,6 +63,11 @@ async function sweepOne (context: Context, upload: Upload, log: Log): Promise<'e
   if (context.receiving.has(upload.id)) return null
   if (isUnsettled(upload)) return isOurs(context, upload) ? finish(context, upload.id, log) : null
   return isExpired(upload, context.options.expiration) ? expire(context, upload.id, log) : null
+}
+
+/** Whether the upload is gone: it was not what its client had said. That was told. */
+function isRemoval (error: unknown): boolean {
+  return error instanceof TusError && error.code === 'TUS_ERR_DIGEST_MISMATCH'
 }
 
 /** Whether all bytes are there, or may be, without the upload being finished. */

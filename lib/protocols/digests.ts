@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { getDigestLength, type Checksum } from '../checksum.js'
 import { TUS_ERR_DIGEST_INVALID } from '../errors.js'
-import type { Purpose } from '../upload.js'
+import type { Purpose, Upload } from '../upload.js'
 import type { Verification } from '../verified-body.js'
 import { formatDictionary, parseDictionary } from './structured-fields.js'
 
@@ -30,8 +30,9 @@ export function decodeReprDigests (headers: IncomingHttpHeaders): Purpose['diges
   return Object.fromEntries([...wanted, ...given])
 }
 
-/** The digests that are known. */
-export function encodeReprDigests (purpose: Purpose | undefined): Record<string, string> {
+/** The digests that are known: of what is not complete, nobody has looked yet whether they are right. */
+export function encodeReprDigests ({ complete, purpose }: Pick<Upload, 'complete' | 'purpose'>): Record<string, string> {
+  if (!complete) return {}
   const known = Object.entries(ALGORITHMS).flatMap(([name, algorithm]) => {
     const digest = purpose?.digests[algorithm]
     return typeof digest === 'string' ? [[name, Buffer.from(digest, 'base64')] as const] : []

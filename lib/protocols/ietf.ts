@@ -26,7 +26,7 @@ export function createIetf (version: Version): Protocol {
     'upload-offset': String(upload.offset),
     ...formatComplete(isProcessed(upload), version),
     ...formatLimit(offer, expiry && expiry.getTime() - Date.now(), version),
-    ...encodeReprDigests(upload.purpose)
+    ...encodeReprDigests(upload)
   })
 
   const encodeCreated: Protocol['encodeCreated'] = described => ({
@@ -130,7 +130,7 @@ export function createIetf (version: Version): Protocol {
           ...!('location' in headers) && { location: locate() },
           'upload-offset': String(upload.offset),
           ...formatComplete(true, version),
-          ...encodeReprDigests(upload.purpose)
+          ...encodeReprDigests(upload)
         }
       }
     },

@@ -31,7 +31,7 @@ export const plain: Protocol = {
   },
 
   encodeAnswered ({ upload }, { status }) {
-    return { status, headers: encodeReprDigests(upload.purpose) }
+    return { status, headers: encodeReprDigests(upload) }
   },
 
   encodeError (error) {

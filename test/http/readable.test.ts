@@ -12,7 +12,7 @@ const PARTIAL = { 'upload-concat': 'partial' }
 const getId = (url: string) => url.slice('/files/'.length)
 
 /** Everything that an answer tells, but when it was given. */
-async function ask (app: FastifyInstance, url: string, headers: Headers, method: 'GET' | 'POST' = 'GET') {
+async function ask (app: FastifyInstance, url: string, headers: Headers, method: 'GET' | 'HEAD' = 'GET') {
   const { statusCode, headers: { date, ...rest }, body } = await app.inject({ method, url, headers })
   return { statusCode, headers: rest, body }
 }
@@ -58,7 +58,7 @@ const KINDS: Readonly<Record<string, TusOptions>> = { 'both protocols': {}, 'tus
 for (const storage of ['filesystem', 'memory'] as const) {
   for (const [kind, options] of Object.entries(KINDS)) {
     for (const access of ['nobody asks', 'a hook lets in', 'a hook refuses'] as const) {
-      t.test(`a GET of a partial upload is answered as one of no upload: ${storage}, ${kind}, ${access}`, async t => {
+      t.test(`a GET or plain HEAD of a partial upload is answered as one of no upload: ${storage}, ${kind}, ${access}`, async t => {
         const { app } = await makeApp(t, { ...storage === 'memory' && { storage: createMemoryStorage() }, ...options })
         const parts = await createParts(app)
         const asked: string[] = []
@@ -72,6 +72,10 @@ for (const storage of ['filesystem', 'memory'] as const) {
           const none = await ask(app, '/files/none', headers)
           t.ok([404, 412].includes(none.statusCode), `${what}: ${none.statusCode}`)
           for (const [state, url] of Object.entries(parts)) t.strictSame(await ask(app, url, headers), none, `a GET ${what}, of one ${state}`)
+          // In the words of a protocol, HEAD asks for the offset.
+          if ('tus-resumable' in headers || 'upload-complete' in headers || 'content-type' in headers || headers === V8) continue
+          const nothing = await ask(app, '/files/none', headers, 'HEAD')
+          for (const [state, url] of Object.entries(parts)) t.strictSame(await ask(app, url, headers, 'HEAD'), nothing, `a HEAD ${what}, of one ${state}`)
         }
         t.same(asked, [])
       })
