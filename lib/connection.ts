@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { constants, type Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { isTaken } from './arrived-body.js'
@@ -24,8 +25,10 @@ export function releaseConnection ({ raw }: FastifyRequest, reply: FastifyReply)
 
 /** Ends a request without a response. A client that knows where its upload is resumes after that, and gives up after an error (URLSession). */
 export function drop (reply: FastifyReply): null {
-  reply.hijack()
-  reply.raw.destroy()
+  const { raw } = reply.hijack()
+  // Over HTTP/2 the connection stays, and a stream that is only destroyed ends as if all were well.
+  if ('stream' in raw) (raw as unknown as Http2ServerResponse).stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+  else raw.destroy()
   return null
 }
 

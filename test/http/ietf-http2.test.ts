@@ -1,6 +1,6 @@
 import Fastify from 'fastify'
 import { once } from 'node:events'
-import { connect, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2'
+import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
@@ -118,4 +118,20 @@ t.test('a route of the application', async t => {
   for (let round = 0; round < 2; round++) {
     t.match(await ask(session, 'PATCH', getPath(made.headers), patch(5, '?1')), { status: 200, body: '{"said":"hello"}', headers: { 'upload-complete': '?1' } })
   }
+})
+
+t.test('a creation that was to bring everything, and that the server ends, is reset, and the session stays', async t => {
+  const session = await start(t, { stallTimeout: 200 })
+  const { stream, interim } = send(session, 'POST', '/files', { 'upload-draft-interop-version': '8', 'upload-complete': '?1', 'content-length': '11' })
+  const announced = once(stream, 'headers')
+  let answered = false
+  stream.on('response', () => { answered = true })
+  stream.write('hello')
+  const closed = new Promise(resolve => stream.once('close', resolve))
+  await announced
+  await closed
+  t.equal(stream.rstCode, constants.NGHTTP2_INTERNAL_ERROR)
+  t.notOk(answered)
+  const path = new URL(String(interim[0]!.location), 'http://localhost').pathname
+  t.match(await send(session, 'HEAD', path, { 'upload-draft-interop-version': '8' }, true).answer, { status: 204, headers: { 'upload-offset': '5', 'upload-complete': '?0' } })
 })
