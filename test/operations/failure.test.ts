@@ -47,10 +47,11 @@ t.test('an upload that goes between the question and the answer is 404', async t
   t.equal((await patch(app, empty, 0, 'hello')).statusCode, 404, 'PATCH')
 })
 
-t.test('a storage that can not be asked is a 500, and nothing is invented', async t => {
+t.test('a storage that can not be asked is a 500, in answer to HEAD a 423, and nothing is invented', async t => {
   const { app } = await makeApp(t, { storage: { ...createMemoryStorage(), find: async () => { throw new Error('secret') } } })
-  for (const response of [await head(app, '/files/one'), await patch(app, '/files/one', 0, 'x'), await terminate(app, '/files/one'), await app.inject('/files/one')]) {
-    t.equal(response.statusCode, 500)
+  const answers = [await head(app, '/files/one'), await patch(app, '/files/one', 0, 'x'), await terminate(app, '/files/one'), await app.inject('/files/one')]
+  t.same(answers.map(({ statusCode }) => statusCode), [423, 500, 500, 500])
+  for (const response of answers) {
     t.notOk('upload-offset' in response.headers)
     t.notMatch(response.body, /secret/)
   }
