@@ -17,7 +17,7 @@ async function serve (t: Test, { storage }: Process) {
 }
 
 for (const what of [500, 502, 503, 504, 429, 'reset', 'silence'] as const) {
-  t.test(`while every request to S3 ends in ${what}, every request is 503, and uploads go on afterwards`, async t => {
+  t.test(`while every request to S3 ends in ${what}, every request is 503, or 423 at HEAD, and uploads go on afterwards`, async t => {
     const machines = await setUp(t)
     const one = await machines.open({}, what === 'silence' ? { requestHandler: { socketTimeout: 1000 } } : {})
     const app = await serve(t, one)
@@ -34,7 +34,8 @@ for (const what of [500, 502, 503, 504, 429, 'reset', 'silence'] as const) {
       DELETE: await terminate(app, complete)
     }
     for (const [method, { statusCode, headers, payload }] of Object.entries(answers)) {
-      t.equal(statusCode, 503, method)
+      // A client of tus takes any other error than 423 at HEAD for an upload that is lost.
+      t.equal(statusCode, method === 'HEAD' ? 423 : 503, method)
       t.notOk('upload-offset' in headers, `${method}: no offset is invented`)
       if (method !== 'HEAD') t.match(JSON.parse(payload), { code: 'TUS_ERR_STORAGE_UNAVAILABLE' }, method)
       t.notMatch(payload, /127\.0\.0\.1|A test says so/)
