@@ -35,6 +35,19 @@ export function findTheirs (instance: FastifyInstance, stages: readonly Stage[] 
   return stages.flatMap(stage => listHooks(instance, stage)).find(isTheirs) as CorsHook | undefined ?? null
 }
 
+/**
+ * Has the @fastify/cors of the application answer a preflight where it stands, although it is not recognized among the hooks: a framework, such as Nest,
+ * may call it from a hook of its own. From version 11.2 on, it reads in the `config` of a route whether to continue.
+ */
+export const answerPreflights: CorsHook = (request, _reply, ...rest) => {
+  const { cors } = request.routeOptions.config as CorsConfig
+  if (cors && isPreflight(request) && cors.preflightContinue !== true) {
+    const { routeOptions } = withOptions(request, { ...cors, preflightContinue: false })
+    Object.defineProperty(request, 'routeOptions', { value: routeOptions, configurable: true })
+  }
+  getNext(rest)()
+}
+
 /** Whether this is how @fastify/cors, and no route, answers a preflight. */
 export function isPreflightAnswer (reply: FastifyReply): boolean {
   return answers.has(reply)

@@ -1,6 +1,6 @@
 import cors, { type FastifyCorsOptions } from '@fastify/cors'
 import type { FastifyInstance, onSendHookHandler } from 'fastify'
-import { CORS_ROUTE, findTheirs, watchHooks, type CorsConfig, type CorsHook, type CorsScope, type Stage } from './cors-hooks.js'
+import { answerPreflights, CORS_ROUTE, findTheirs, watchHooks, type CorsConfig, type CorsHook, type CorsScope, type Stage } from './cors-hooks.js'
 import { addNames, joinNames } from './cors-names.js'
 import { TUS_ERR_OPTION_INVALID } from './errors.js'
 
@@ -53,7 +53,7 @@ interface Policy {
   readonly names: Parameters<typeof addNames>[0]
   /** What goes before the options of the @fastify/cors of the application. */
   readonly options: FastifyCorsOptions
-  /** The same for one that is not recognized among the hooks: it adds its headers, and lets every OPTIONS request pass. */
+  /** The same for one that is not recognized among the hooks: it adds its headers, and lets every OPTIONS request pass but preflights. */
   readonly unseen: FastifyCorsOptions
 }
 
@@ -98,7 +98,8 @@ function createScope (instance: FastifyInstance, policy: Policy): CorsScope {
   instance.addHook('onReady', async () => {
     const isBeside = findTheirs(instance) !== null || instance.hasRequestDecorator(DECORATOR)
     checkDelegator(policy, isBeside)
-    first = isBeside ? findTheirs(instance, [stage]) : hook
+    if (!isBeside) first = hook
+    else first = findTheirs(instance) === null ? answerPreflights : findTheirs(instance, [stage])
   })
   return { stage, options, getFirst: () => first }
 }

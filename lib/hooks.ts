@@ -29,7 +29,7 @@ type Awaitable<Value> = Value | Promise<Value>
  * the cause: the application called `app.tus`.
  *
  * A `pre…` hook that throws an error with a `statusCode` from 400 to 599 refuses the request with that status, and with the `headers` of the
- * error if it has some; any other throw is a 500 that does not show its message. A `post…` hook that throws is logged and changes nothing.
+ * error if it has some; so does an exception of Nest. Any other throw is a 500 that does not show its message. A `post…` hook that throws is logged and changes nothing.
  */
 export interface LifecycleHooks {
   /**
@@ -179,9 +179,16 @@ function getSubject (args: readonly unknown[]): Upload {
 
 /** What to answer where a function of the application failed: what it threw, if that is a refusal. */
 export function asRefusal (hook: string, error: unknown, log: Log): unknown {
+  noteStatus(error)
   if (isRefusal(error)) return error
   log.error({ err: error, hook }, 'a lifecycle hook failed')
   return TUS_ERR_HOOK_FAILED({ hook }, error)
+}
+
+/** Exceptions of Nest tell their status by a method. */
+function noteStatus (error: unknown): void {
+  if (!(error instanceof Error) || 'statusCode' in error || !('getStatus' in error) || typeof error.getStatus !== 'function') return
+  Object.assign(error, { statusCode: error.getStatus() as unknown })
 }
 
 /** What an application throws to refuse a request. */

@@ -1,10 +1,33 @@
 import fp from 'fastify-plugin'
+import type { TusApi } from './api.js'
 import { TusError, errorCodes } from './errors.js'
 import { StopUpload } from './hooks.js'
+import { LockTimeout, createMemoryLocker } from './locker.js'
+import type { TusOptions } from './options.js'
 import { plugin } from './plugin.js'
+import { LengthConflict, OffsetConflict, StorageFull, StorageUnavailable, UploadExists, UploadMissing } from './storage.js'
+import type { Upload } from './upload.js'
 
-/** Resumable uploads as a Fastify plugin: `app.register(fastifyTus, options)`. */
-const fastifyTus = Object.assign(fp(plugin, { name: 'fastify-tus', fastify: '5.x' }), { TusError, StopUpload, errorCodes })
+// Here and not in a file of its own: declarations of files that this one does not need for its types are not seen by users.
+declare module 'fastify' {
+  interface FastifyInstance {
+    tus: TusApi
+  }
+  interface FastifyRequest {
+    /** The upload that this request is about, as it was last known; `null` where there is none. */
+    upload: Upload | null
+  }
+}
+
+/**
+ * Any instance of Fastify will do: a framework may bring a copy of its own, whose types are not those of the copy that an application has beside it.
+ */
+type Plugin = (app: unknown, options: TusOptions) => Promise<void>
+
+/** Resumable uploads as a Fastify plugin: `app.register(fastifyTus, options)`. For `require()`, it has all that the module exports. */
+const fastifyTus = Object.assign(fp(plugin as Plugin, { name: 'fastify-tus', fastify: '5.x' }), {
+  LengthConflict, LockTimeout, OffsetConflict, StopUpload, StorageFull, StorageUnavailable, TusError, UploadExists, UploadMissing, createMemoryLocker, errorCodes
+})
 
 export default fastifyTus
 export { fastifyTus, fastifyTus as 'module.exports' }

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { createFsStorage } from '../adapters/fs/index.js'
-import { createApi, type TusApi } from './api.js'
+import { createApi } from './api.js'
 import { createContext } from './context.js'
 import { createCors } from './cors.js'
 import { TUS_ERR_DECORATOR_PRESENT, TUS_ERR_OPTION_INVALID } from './errors.js'
@@ -13,17 +13,6 @@ import { createResumable } from './resumable.js'
 import { registerRoutes } from './routes.js'
 import { SharedStorage } from './shared-storage.js'
 import { startSweeper } from './sweeper.js'
-import type { Upload } from './upload.js'
-
-declare module 'fastify' {
-  interface FastifyInstance {
-    tus: TusApi
-  }
-  interface FastifyRequest {
-    /** The upload that this request is about, as it was last known; `null` where there is none. */
-    upload: Upload | null
-  }
-}
 
 /** Options → context → `app.tus` → routes in a scope of their own → an orderly end. */
 export async function plugin (app: FastifyInstance, given: TusOptions): Promise<void> {

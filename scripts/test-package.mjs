@@ -6,13 +6,14 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
-const { devDependencies } = JSON.parse(await readFile('package.json', 'utf8'))
+const { dependencies, devDependencies } = JSON.parse(await readFile('package.json', 'utf8'))
+const fastify = `fastify@${devDependencies.fastify}`
 const sources = resolve('scripts/package')
 const folder = await mkdtemp(join(tmpdir(), 'fastify-tus-package-'))
 
 try {
   const tarball = await pack()
-  await Promise.all([check(tarball), tryProjects(tarball)])
+  await Promise.all([check(tarball), tryProjects(tarball), tryNest(tarball)])
 } catch (error) {
   console.error(`${error.message}\n${error.stdout ?? ''}`)
   process.exitCode = 1
@@ -32,7 +33,6 @@ async function check (tarball) {
 }
 
 async function tryProjects (tarball) {
-  const fastify = `fastify@${devDependencies.fastify}`
   await tryProject('esm', [tarball, fastify], { type: 'module' }, ['esm.mjs'], [['node', '--test', 'esm.mjs'], ['npx', '--no', 'fastify-tus', '--help']])
   await tryProject('commonjs', [tarball, fastify], {}, ['commonjs.cjs'], [['node', '--test', 'commonjs.cjs']])
   const compilers = [devDependencies['@typescript/native'].replace('npm:', ''), `@types/node@${devDependencies['@types/node']}`, `@aws-sdk/client-s3@${devDependencies['@aws-sdk/client-s3']}`]
@@ -42,6 +42,21 @@ async function tryProjects (tarball) {
     compile('nodenext', 'nodenext', 'typescript.mts', 'typescript.cts'),
     ['node', '--test', 'typescript.mjs'],
     ['node', 'typescript.cjs']
+  ])
+}
+
+/**
+ * As its users write it, with the compilers and the options that new applications of these versions had. The first has another copy of Fastify than Nest,
+ * as an application has after `npm install fastify`.
+ */
+async function tryNest (tarball) {
+  const common = [tarball, fastify, `tus-js-client@${dependencies['tus-js-client']}`, `@types/node@${devDependencies['@types/node']}`, 'reflect-metadata@0.2.2', 'rxjs@7.8.2']
+  const modules = ['common', 'core', 'platform-fastify']
+  const files = ['nest.mjs', 'nest-beside.ts', ['../../example/nestjs.ts', 'nestjs.ts']]
+  const steps = [['npx', '--no', 'tsc'], ['node', '--test', 'nest.mjs']]
+  await tryProject('nest-11', [...common, 'typescript@5.9.3', ...modules.map(name => `@nestjs/${name}@11.2.8`)], {}, [...files, ['nest-11.json', 'tsconfig.json']], steps)
+  await tryProject('nest-12', [...common, 'typescript@6.0.3', ...modules.map(name => `@nestjs/${name}@12.5.0`)], {}, [...files, ['nest-12.json', 'tsconfig.json']], [
+    ...steps, ['npm', 'pkg', 'set', 'type=module'], ...steps
   ])
 }
 
@@ -55,7 +70,7 @@ async function tryProject (name, dependencies, manifest, files, commands) {
   const project = join(folder, name)
   await mkdir(project)
   await writeFile(join(project, 'package.json'), JSON.stringify({ private: true, ...manifest }))
-  for (const file of [...files, 'upload.mjs']) await cp(join(sources, file), join(project, file))
+  for (const [from, to = from] of [...files, 'upload.mjs'].map(file => [file].flat())) await cp(join(sources, from), join(project, to))
   await step(`${name}: npm install`, 'npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...dependencies], project)
   for (const [command, ...args] of commands) await step(`${name}: ${[command, ...args].join(' ')}`, command, args, project)
 }

@@ -7,6 +7,7 @@ const { upload } = require('./upload.mjs')
 test('the plugin takes a file', async () => {
   const esm = await import('fastify-tus')
   if (typeof tus !== 'function' || esm.default !== tus || tus.TusError !== esm.TusError) throw new Error('there are two of them')
+  for (const name of Object.keys(esm)) if (name !== 'module.exports' && tus[name] !== esm[name]) throw new Error(`require() does not give ${name}`)
   const app = Fastify()
   app.register(tus, { storage: createFsStorage({ directory: './uploads' }) })
   await app.listen({ port: 0 })

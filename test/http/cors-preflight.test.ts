@@ -1,5 +1,5 @@
 import cors, { type FastifyCorsOptions } from '@fastify/cors'
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifyServerOptions } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifyServerOptions, type onRequestHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import { connect } from 'node:http2'
 import type { AddressInfo } from 'node:net'
@@ -219,6 +219,27 @@ t.test('a minified @fastify/cors, which has no names, answers as before', async 
   t.match(await app.inject({ method: 'OPTIONS', url: '/files', headers: PREFLIGHT }), { statusCode: 204, headers: { 'access-control-allow-origin': ORIGIN, 'access-control-allow-methods': /PATCH/ } })
   t.match(await app.inject({ method: 'OPTIONS', url: '/files' }), { statusCode: 204, headers: { 'tus-version': '1.0.0' } })
   t.notOk('access-control-allow-origin' in (await app.inject({ method: 'OPTIONS', url: '/files', headers: { ...PREFLIGHT, origin: 'https://evil.example' } })).headers)
+})
+
+t.test('a @fastify/cors that a framework calls from a hook of its own answers preflights before the hooks after it', async t => {
+  for (const preflightContinue of [undefined, false, true]) {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    const hooks: onRequestHookHandler[] = []
+    app.addHook('onRequest', function (request, reply, done) { hooks[0]!.call(this, request, reply, done) })
+    await app.register(fp((app: FastifyInstance, options: FastifyCorsOptions, done: (error?: Error) => void) => {
+      cors(Object.create(app, { addHook: { value: (_stage: string, hook: onRequestHookHandler) => { hooks.push(hook) } } }) as FastifyInstance, options, done)
+    }), { origin: [ORIGIN] })
+    const onRequest = async (request: FastifyRequest, reply: FastifyReply) => request.headers.authorization === TOKEN.authorization ? undefined : reply.code(401).send('')
+    await app.register(fastifyTus, { storage: createMemoryStorage(), routeOptions: { onRequest }, cors: preflightContinue === undefined ? {} : { preflightContinue } })
+    const headers = { 'access-control-allow-origin': ORIGIN, 'access-control-allow-methods': /PATCH/, 'access-control-allow-headers': /upload-offset/i }
+    t.match(await app.inject({ method: 'OPTIONS', url: '/files', headers: PREFLIGHT }), preflightContinue ? { statusCode: 401 } : { statusCode: 204, headers })
+    t.equal((await app.inject({ method: 'OPTIONS', url: '/files' })).statusCode, 401, 'what is no preflight is asked for a token')
+    t.match(await app.inject({ method: 'OPTIONS', url: '/files', headers: TOKEN }), { statusCode: 204, headers: { 'tus-version': '1.0.0' } })
+    const post = { method: 'POST', url: '/files', headers: { origin: ORIGIN, 'tus-resumable': '1.0.0', 'upload-length': '5' } } as const
+    t.match(await app.inject(post), { statusCode: 401, headers: { 'access-control-allow-origin': ORIGIN } })
+    t.match(await app.inject({ ...post, headers: { ...post.headers, ...TOKEN } }), { statusCode: 201, headers: { 'access-control-expose-headers': /Location/ } })
+  }
 })
 
 t.test('over HTTP/1 and HTTP/2 the same holds', async t => {

@@ -164,6 +164,29 @@ t.test('a refusal', async t => {
   })
 })
 
+t.test('an exception of Nest, which tells its status by a method, refuses as well', async t => {
+  class HttpException extends Error {
+    readonly #status: unknown
+    constructor (message: string, status: unknown) {
+      super(message)
+      this.#status = status
+    }
+
+    getStatus (): unknown { return this.#status }
+  }
+  const { app } = await makeApp(t)
+  const url = await createUpload(app)
+  let thrown: Error = new HttpException('the reason', 403)
+  for (const hook of ['preCreate', 'preAccess'] as const) app.tus.addHook(hook, () => { throw thrown })
+  for (const response of [await post(app, { 'upload-length': '5' }), await patch(app, url, 0, 'hello')]) t.match(response, { statusCode: 403, body: /the reason/ })
+  thrown = new HttpException('secret', 404)
+  t.match(await patch(app, url, 0, 'hello'), { statusCode: 404, body: /TUS_ERR_UPLOAD_NOT_FOUND/ })
+  for (const status of [200, '403', undefined]) {
+    thrown = new HttpException('secret', status)
+    t.match((await post(app, { 'upload-length': '5' })).json(), { statusCode: 500, code: 'TUS_ERR_HOOK_FAILED' })
+  }
+})
+
 t.test('preAccess', async t => {
   t.test('refuses before a byte of the body is asked for', async t => {
     const { app, port, url } = await startApp(t)
