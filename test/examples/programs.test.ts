@@ -143,8 +143,8 @@ t.test('example/openapi.mjs: the document has the uploads, behind a token', asyn
 
 t.test('every example is tried by a test', async t => {
   const tests = (await Promise.all((await readdir('test/examples')).map(name => readFile(join('test/examples', name), 'utf8')))).join('\n')
-  // What needs packages that are not installed here is tried where the package is.
-  const script = await readFile('scripts/test-package.mjs', 'utf8')
+  // What needs packages that are not installed here is tried where they are: with the package, or with clients of others.
+  const script = (await Promise.all(['scripts/test-package.mjs', 'scripts/interop/lib/token-recipes.mjs'].map(path => readFile(path, 'utf8')))).join('\n')
   const programs = (await Promise.all((await readdir('example')).map(name => readFile(join('example', name), 'utf8')))).join('\n')
   for (const name of await readdir('example')) {
     t.ok(tests.includes(`example/${name}`) || script.includes(`example/${name}`) || programs.includes(`from './${name}'`), name)
