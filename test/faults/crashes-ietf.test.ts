@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Storage } from '../../lib/storage.js'
-import type { NewUpload } from '../../lib/upload.js'
+import type { NewUpload, Upload } from '../../lib/upload.js'
 import { runMatrix, type Scenario } from '../support/crash-matrix.js'
 import { makeContent, perform } from '../support/crash-operations.mjs'
 import { makeUpload } from '../support/uploads.js'
@@ -66,3 +66,42 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
 }
 
 for (const [name, scenario] of Object.entries(SCENARIOS)) t.test(name, t => runMatrix(t, scenario))
+
+/** The last PATCH of an upload whose digest is verified, and which a hook looks at. */
+function examining (content: Buffer): Scenario {
+  const isRight = content.equals(makeContent(END))
+  const digests = { sha256: createHash('sha256').update(content).digest('base64') }
+  const patch = (offset: number) => ({
+    name: 'request', method: 'PATCH', url: '/files/a', offset, end: END, looks: true, status: 400, headers: { ...PATCH, 'upload-offset': String(offset) }
+  })
+  const checkLook = async (upload: Upload | null, directory: string) => {
+    const looked = await readFile(join(directory, '.looked')).catch(() => null)
+    if (!isRight) assert.deepEqual([upload?.complete ?? false, looked], [false, null], 'what is wrong is never complete, and never looked at')
+    // After a crash it is looked at once more.
+    if (upload?.complete) assert.ok(looked !== null && looked.length >= END && looked.subarray(0, END).equals(makeContent(END)), 'what is complete was looked at')
+  }
+  return {
+    async prepare (storage) {
+      await storage.create(makeUpload({ id: 'a', length: END, completes: 'when-told', purpose: { target: null, answer: null, digests } }))
+      await perform(storage, { name: 'append', id: 'a', offset: 0, end: 3, size: 3, keep: 'prefix' })
+    },
+    reads: true,
+    operation: patch(3),
+    check: async (storage, directory) => checkLook(await storage.find('a'), directory),
+    async retry (storage, directory) {
+      const upload = await storage.find('a')
+      if (upload !== null) await perform(storage, patch(upload.offset), undefined, directory)
+    },
+    async checkEnd (storage, directory) {
+      const upload = await storage.find('a')
+      await checkLook(upload, directory)
+      if (isRight) assert.deepEqual([upload?.complete, upload?.finished, upload?.purpose?.verified], [true, true, true])
+      else assert.equal(upload, null)
+    }
+  }
+}
+
+t.test('an upload whose digest is verified, and which a hook looks at, before it is complete', async t => {
+  await t.test('if it is right', t => runMatrix(t, examining(makeContent(END))))
+  await t.test('if it is wrong', t => runMatrix(t, examining(makeContent(END - 1))))
+})

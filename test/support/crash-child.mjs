@@ -79,7 +79,7 @@ await storage.open()
 // Where a system has no commands, this process does their work itself.
 if (given.commands === false) process.env.PATH = directory
 counting = true
-await perform(storage, given, () => createFsStorage({ directory }))
+await perform(storage, given, () => createFsStorage({ directory }), directory)
 counting = false
 await storage.close()
 fs.writeSync(1, 'done\n')

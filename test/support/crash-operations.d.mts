@@ -7,4 +7,4 @@ export interface Operation {
 }
 
 export function makeContent (size: number): Buffer
-export function perform (storage: Storage, operation: Operation, openOther?: () => Storage): Promise<unknown>
+export function perform (storage: Storage, operation: Operation, openOther?: (() => Storage) | undefined, directory?: string): Promise<unknown>

@@ -1,3 +1,6 @@
+import { appendFileSync } from 'node:fs'
+import { join } from 'node:path'
+
 /** Bytes that differ wherever they are: 13 is no divisor of what storages divide by. */
 export function makeContent (size) {
   return Buffer.alloc(size, '0123456789abc')
@@ -7,8 +10,9 @@ export function makeContent (size) {
  * Runs one operation on a storage, as JSON describes it.
  *
  * @param openOther makes a second storage on the same directory, which is to the first one what another process is
+ * @param directory of the storage
  */
-export async function perform (storage, { name, id, ...given }, openOther) {
+export async function perform (storage, { name, id, ...given }, openOther, directory) {
   switch (name) {
     case 'open': return
     case 'create': return storage.create({ ...revive(given.upload), createdAt: new Date(given.upload.createdAt) })
@@ -22,7 +26,7 @@ export async function perform (storage, { name, id, ...given }, openOther) {
     case 'remove': return storage.remove(id)
     case 'settle': return settle(storage, given.upload)
     case 'sweep': return sweep(storage)
-    case 'request': return request(storage, given)
+    case 'request': return request(storage, given, directory)
     case 'lock': return lock(storage, openOther())
     default: throw new Error(`There is no operation ${name}`)
   }
@@ -53,14 +57,25 @@ async function sweep (storage) {
   if (failed > 0) throw new Error(`${failed} uploads could not be swept`)
 }
 
-/** A request to an application with the upload protocols, and one route of its own that takes uploads: the bytes of the content from `offset` to `end`. */
-async function request (storage, { method, url, headers, offset, end }) {
+/**
+ * A request to an application with the upload protocols, and one route of its own that takes uploads: the bytes of the content from `offset` to `end`. With
+ * `looks`, a hook reads what is all there, and keeps it in `.looked`.
+ */
+async function request (storage, { method, url, headers, offset, end, looks = false, status = 200 }, directory) {
   const [{ default: Fastify }, { default: fastifyTus }] = await Promise.all([import('fastify'), import('../../dist/lib/index.js')])
   const app = Fastify()
   await app.register(fastifyTus, { storage, generateId: () => 'a', expiration: false })
   app.post('/documents', app.tus.resumable(async ({ upload }) => ({ size: upload.length })))
+  if (looks) app.tus.addHook('preFinish', (_request, upload) => look(app, upload, join(directory, '.looked')))
   const { statusCode, body } = await app.inject({ method, url, headers, payload: makeContent(end).subarray(offset) })
-  if (statusCode >= 300) throw new Error(`It answers ${statusCode}: ${body}`)
+  if (statusCode >= 300 && statusCode !== status) throw new Error(`It answers ${statusCode}: ${body}`)
+}
+
+/** @param path gets what the hook has read */
+async function look (app, { id, complete, offset }, path) {
+  const bytes = Buffer.concat(await app.tus.createReadStream(id).toArray())
+  if (complete || !bytes.equals(makeContent(offset))) throw new Error('The hook sees what it should not')
+  appendFileSync(path, bytes)
 }
 
 /** Takes a lock, passes it to another process, and takes it again. */
