@@ -4,7 +4,7 @@ import { makeApp } from '../support/app.js'
 import { skip } from '../support/azure/azurite.js'
 import { setUp, type Machines } from '../support/azure/storages.js'
 import type { Fault } from '../support/s3/proxy.js'
-import { ResumingClient, runScenario } from '../support/s3/scenario.js'
+import { lookAtAll, ResumingClient, runScenario } from '../support/s3/scenario.js'
 
 // A scripted series of uploads, in which the k-th request to Azure fails in some way: for every k with AZURE_CRASHES=all, for some of them without.
 
@@ -22,7 +22,7 @@ const FURTHER_FAULTS = [
 async function start (t: Test, machines: Machines, prefix: string, { hooks = false, timeout = 60_000 } = {}) {
   const { storage, proxy } = await machines.open({ prefix, blockSize: 1024 ** 2, requestTimeout: timeout }, undefined, t)
   const { app } = await makeApp(t, { storage, expiration: false, lockTimeout: 60_000 })
-  if (hooks) app.after(() => app.tus.addHook('postFinish', async () => {}))
+  if (hooks) app.after(() => lookAtAll(app))
   await app.ready()
   proxy.reset()
   return { app, proxy, storage }

@@ -6,7 +6,7 @@ import type { Storage } from '../../lib/storage.js'
 import { makeApp } from '../support/app.js'
 import { createBucket, createClient, getServer, type S3Address } from '../support/s3/bucket.js'
 import { S3Proxy, type Fault } from '../support/s3/proxy.js'
-import { ResumingClient, runScenario } from '../support/s3/scenario.js'
+import { lookAtAll, ResumingClient, runScenario } from '../support/s3/scenario.js'
 
 // A scripted series of uploads, in which the k-th request to S3 fails in some way: for every k with S3_CRASHES=all, for some of them without.
 
@@ -31,7 +31,7 @@ async function start (t: Test, { server, bucket, prefix }: Bench, hooks: boolean
   const client = createClient(t, { ...server, endpoint: proxy.endpoint }, { maxAttempts: 1, requestHandler: { socketTimeout: 1500 } })
   const storage = createS3Storage({ client, bucket, prefix: `${prefix}/`, partSize: 5 * MIB })
   const { app } = await makeApp(t, { storage, expiration: false, lockTimeout: 60_000 })
-  if (hooks) app.after(() => app.tus.addHook('postFinish', async () => {}))
+  if (hooks) app.after(() => lookAtAll(app))
   await app.ready()
   proxy.reset()
   return { app, proxy, storage }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { FastifyInstance } from 'fastify'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { request as openRequest, type IncomingMessage } from 'node:http'
@@ -148,6 +149,14 @@ function getPath ({ headers }: Answer): string {
   return new URL(String(headers.location), 'http://localhost').pathname
 }
 
+/** Lets a hook read every upload before it is complete. It says what is wrong: bytes that are not those of the scenario. */
+export function lookAtAll (app: FastifyInstance): void {
+  app.tus.addHook('preFinish', async (_request, { id, length, final }) => {
+    const bytes = Buffer.concat(await app.tus.createReadStream(id).toArray())
+    assert.ok(bytes.equals(final ? JOINED : CONTENT.subarray(0, length!)), 'a hook sees the bytes of the upload')
+  })
+}
+
 /** Several PATCHes, small and large, one with a checksum; a small upload in one request; and two partial uploads that become one. */
 export async function runScenario (client: ResumingClient): Promise<void> {
   const content = CONTENT.subarray(0, 11 * MIB)
@@ -160,10 +169,12 @@ export async function runScenario (client: ResumingClient): Promise<void> {
     await client.upload(CONTENT.subarray(0, 3), [{ size: 3 }], { 'upload-concat': 'partial' })
   ]
   paths.push(await client.concatenate(parts))
-  const expected = [content, CONTENT.subarray(0, 10_000), Buffer.concat([CONTENT.subarray(0, 6 * MIB), CONTENT.subarray(0, 3)])]
+  const expected = [content, CONTENT.subarray(0, 10_000), JOINED]
   for (const [index, path] of paths.entries()) {
     assert.ok((await client.download(path)).equals(expected[index]!), `object ${index} is byte for byte right\n${client.log}`)
   }
 }
 
 const CONTENT = makeBytes(11 * MIB)
+/** Of the partial uploads. */
+const JOINED = Buffer.concat([CONTENT.subarray(0, 6 * MIB), CONTENT.subarray(0, 3)])
