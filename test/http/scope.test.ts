@@ -226,7 +226,8 @@ t.test('a scope of its own', async t => {
       const { app, inside: [inner] } = await start(t, { '': { scope: scope as NonNullable<TusOptions['scope']> } })
       for (const [method, url] of [['POST', '/files'], ['HEAD', `/files/${'0'.repeat(32)}`], ['GET', `/files/${'0'.repeat(32)}`]] as const) {
         const response = await app.inject({ method, url, headers: method === 'POST' ? HELLO : {}, ...method === 'POST' && { payload: 'hello' } })
-        t.equal(response.statusCode, status, `${method} ${code}`)
+        // A failure is no reason for a client to forget its upload.
+        t.equal(response.statusCode, method === 'HEAD' && status === 500 ? 423 : status, `${method} ${code}`)
         if (method !== 'HEAD') t.equal(response.json().code, code)
         t.notMatch(response.body, /secret/)
         if (status === 401) t.equal(response.headers['www-authenticate'], 'Bearer')

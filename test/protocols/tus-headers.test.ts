@@ -39,5 +39,5 @@ t.test('an error that the protocol does not know gets no status from it', async 
   const message = { method: 'HEAD', headers: {}, getTrailers: () => ({}), getIdOf: () => null, getContent: () => ({ present: false, declared: 0 }) }
   const { status, headers } = tus.encodeError(new Error('of the application'), { message, offer, upload: null, expiry: null, byApplication: false })
   t.equal(status, 0)
-  t.same(headers, { 'tus-resumable': '1.0.0' })
+  t.same(headers, { 'tus-resumable': '1.0.0', 'cache-control': 'no-store' })
 })
