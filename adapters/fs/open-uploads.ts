@@ -173,10 +173,14 @@ export class OpenUploads {
     const known = this.#entries.get(id)
     // What is known of a file that is not open need not be true of this one: the upload may have been removed, and created anew.
     if (known && known.file === null && known.users === 0 && known.cutAt === null) await this.drop(id)
+    const before = this.#entries.get(id)?.stamp
     const record = await this.#readRecord(id)
     if (record === null) return null
+    // Replaced in the meantime: what was read must not take the place of what its holder has just written.
+    const present = this.#entries.get(id)
+    if (present !== undefined && present.stamp !== before) return this.#load(id)
     // Another call may have read it in the meantime: one entry per upload, or a descriptor would be lost.
-    const current = this.#entries.get(id) ?? this.#put(this.#memory.recall(createEntry(record, stamp, null)))
+    const current = present ?? this.#put(this.#memory.recall(createEntry(record, stamp, null)))
     current.record = record
     current.stamp = stamp
     return current
