@@ -77,7 +77,7 @@ export interface Storage {
   /**
    * Opens the bytes of an upload from `start` to `end`, both included and counted from 0. All of them must be there: the upload is complete, or it is full and
    * the caller holds its lock. Reading a full upload does not complete it; digests are verified and `preFinish` hooks run in between.
-   * Resolves to `null` if there is no such upload. Its absence means: no downloads, no `Repr-Digest`.
+   * Resolves to `null` if there is no such upload. Its absence means: no downloads, and digests are not heeded.
    */
   read?(id: string, range: ByteRange, createdAt?: Date): Promise<Readable | null>
 

@@ -34,7 +34,7 @@ export function agree (context: Context, upload: Upload, wish: Wish): Promise<Up
 
 /** @throws TUS_ERR_DIGEST_MISMATCH if another digest was given before */
 function decide (context: Context, { partial, completes, purpose: known }: Upload, wish: Wish): Pick<Upload, 'completes' | 'purpose'> {
-  const purpose = addDigests(known, wish.digests)
+  const purpose = addDigests(known, getVerifiable(context, wish.digests))
   const chosen = chooseCompletion(context, { partial, purpose }, wish.completion)
   return { completes: chosen === 'at-length' && completes === 'by-mark' ? 'by-mark' : chosen, purpose }
 }
@@ -70,8 +70,15 @@ export async function end (context: Context, upload: Upload): Promise<Upload> {
 }
 
 /** What a new upload is for; nothing in most cases. */
-export function createPurpose ({ target }: Context, digests: Purpose['digests']): Purpose | undefined {
-  return addDigests(target === undefined || target === null ? undefined : { target, digests: {}, answer: null }, digests)
+export function createPurpose (context: Context, digests: Purpose['digests']): Purpose | undefined {
+  const { target } = context
+  const known = target === undefined || target === null ? undefined : { target, digests: {}, answer: null }
+  return addDigests(known, getVerifiable(context, digests))
+}
+
+/** Where nothing can be read back, nobody promises to verify anything. */
+function getVerifiable ({ storage }: Context, digests: Purpose['digests']): Purpose['digests'] {
+  return storage.read ? digests : {}
 }
 
 /** @throws TUS_ERR_DIGEST_MISMATCH if another digest was given before */

@@ -244,6 +244,32 @@ t.test('an upload with a wrong digest is terminated like any other', async t => 
   t.match(lines.filter(({ event }) => event === 'terminated'), [{ reason: 'wrong-digest', offset: 11, level: 30 }])
 })
 
+t.test('a storage that can not be read heeds no digest', async t => {
+  const { read, ...storage } = createMemoryStorage()
+  const app = await make(t, storage)
+  for (const headers of [RIGHT, WRONG, { 'want-repr-digest': 'sha-256=1' }]) {
+    for (const answer of [
+      await app.inject({ method: 'POST', url: '/files', headers: { 'upload-complete': '?1', ...headers }, payload: HELLO }),
+      await finish(app, await begin(app, 'hello'), 5, ' world', headers)
+    ]) {
+      t.match(answer, { statusCode: 201, headers: { 'upload-complete': '?1' } })
+      t.notOk('repr-digest' in answer.headers)
+    }
+  }
+})
+
+t.test('bytes that can not be read back are no wrong digest: the upload stays, and is verified later', async t => {
+  const storage = createMemoryStorage()
+  let broken = true
+  const app = await make(t, { ...storage, read: async (id, range) => storage.read!(id, broken ? { ...range, end: 3 } : range) }, { generateId: () => 'x' })
+  const sent = await app.inject({ method: 'POST', url: '/files', headers: { 'upload-complete': '?1', ...RIGHT }, payload: HELLO })
+  t.match(sent.json(), { code: 'TUS_ERR_STORAGE_FAILED' })
+  t.match(await app.tus.find('x'), { complete: false, offset: 11 })
+  broken = false
+  t.equal((await finish(app, '/files/x', 11, '')).statusCode, 201)
+  t.equal((await app.inject('/files/x')).body, HELLO)
+})
+
 t.test('a partial upload that gets a digest counts only if it is right', async t => {
   const app = await make(t, createMemoryStorage())
   for (const [headers, status] of [[RIGHT, 201], [WRONG, 400]] as const) {
