@@ -5,7 +5,7 @@ import { createAzureStorage, type AzureStorageOptions } from '../../adapters/azu
 import { chooseBlockSize } from '../../adapters/azure/block-size.js'
 import { countFoldable } from '../../adapters/azure/fold.js'
 import { OffsetConflict, StorageUnavailable, UploadExists, UploadMissing } from '../../lib/storage.js'
-import { createGate, makeBytes, until } from '../support/http-tus.js'
+import { createGate, makeBytes, sleep, until } from '../support/http-tus.js'
 import { skip } from '../support/azure/azurite.js'
 import { PREFIX, setUp, type Machines } from '../support/azure/storages.js'
 import { append, makeBody, MIB, readAll } from '../support/s3/storages.js'
@@ -246,7 +246,19 @@ t.test('in a container', { skip }, async t => {
     const id = await create(one, { length: 8 * MIB })
     const gate = createGate()
     const told: number[] = []
-    const slow = one.storage.append(id, { offset: 0, keep: 'prefix', body: makeBody(CONTENT.subarray(0, 2 * MIB), { more: gate.passed }), onProgress: offset => told.push(offset), progressInterval: 1 })
+    let sent = 0
+    const body = {
+      /** Pieces that are further apart than the interval; the last one waits. */
+      async next () {
+        if (sent === 2 * MIB) return null
+        await sleep(5)
+        const piece = CONTENT.subarray(sent, sent + MIB / 4)
+        sent += piece.length
+        if (sent === 2 * MIB) await gate.passed
+        return [piece]
+      }
+    }
+    const slow = one.storage.append(id, { offset: 0, keep: 'prefix', body, onProgress: offset => told.push(offset), progressInterval: 1 })
     await until('it is told', () => told.length > 0)
     t.ok((await one.storage.find(id))!.offset >= told[0]!)
     gate.open()
