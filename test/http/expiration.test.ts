@@ -311,9 +311,10 @@ for (const kind of ['filesystem', 'memory'] as const) {
         await client.send(formatHead('PATCH', url, { ...TUS, ...BYTES, ...headers, 'upload-offset': '0', 'content-length': '50' }))
         await untilReceived(url, 0)
         for (let sent = 0; sent < 50; sent += 10) {
-          await client.send(content.subarray(sent, sent + 10))
-          t.match(await app.tus.sweep(), { expired: 0, failed: 0 })
           travel((sent + 10) * HOUR)
+          // Before the last piece: what a wrong checksum leaves may expire.
+          t.match(await app.tus.sweep(), { expired: 0, failed: 0 })
+          await client.send(content.subarray(sent, sent + 10))
         }
         const answer = await client.receive('PATCH')
         t.equal(answer?.status, 'trailer' in headers ? 460 : 204)
