@@ -32,7 +32,10 @@ export interface Claim extends AsyncDisposable {
   /**
    * Ends the work on this upload: no worker gets it again. With `remove`, the upload is removed, with the hooks.
    *
-   * @throws TUS_ERR_CLAIM_LOST if the lease was lost, or the upload removed; it is then left to whoever has it
+   * Called again, it comes to the same. Where it fails, the upload goes to another worker.
+   *
+   * @throws TUS_ERR_CLAIM_LOST if the lease was lost or given back, or the upload removed; it is then left to whoever has it
+   * @throws TUS_ERR_STORAGE_… while the storage can't be used
    */
   done(options?: { remove?: boolean }): Promise<void>
   /** Gives the upload back: another worker gets it. Nothing happens after `done`. */
@@ -52,32 +55,46 @@ export interface ClaimParts {
 export function createClaim ({ context, upload, lease, duration, log, createReadStream }: ClaimParts): Claim {
   const { id } = upload
   const lost = new AbortController()
-  let settled = false
+  const renewals = renewOneByOne(lease)
+  /** What `done` comes to, or `release`: whichever was called first. */
+  let ending: Promise<void> | null = null
+  let released = false
 
-  const renew = async () => {
+  const timer = setInterval(async () => {
+    if (renewals.pending) return
     try {
-      if (!settled && !await lease.renew()) lost.abort(TUS_ERR_CLAIM_LOST())
+      if (!await renewals.renew() && ending === null) lost.abort(TUS_ERR_CLAIM_LOST())
     } catch (error) {
       // The next try may succeed before the lease ends; if not, another worker takes over.
       log.warn({ err: error, id }, 'a lease could not be renewed')
     }
-  }
-  const timer = setInterval(renew, duration / 3)
+  }, duration / 3)
   timer.unref()
 
-  const settle = async (work: () => Promise<void>) => {
-    if (settled) return
-    settled = true
+  const giveBack = async () => {
     clearInterval(timer)
+    await renewals.last
+    await lease.release()
+  }
+
+  const finish = async (work: () => Promise<void>) => {
     try {
+      if (!await renewals.renew()) throw TUS_ERR_CLAIM_LOST()
+      // However long that takes, no other worker gets the upload meanwhile.
       await work()
     } catch (error) {
       throw asClaimFailure(error)
     } finally {
-      await lease.release()
+      // What is done is done, and a lease that stays ends by itself.
+      await giveBack().catch(error => { log.warn({ err: error, id }, 'a lease could not be ended') })
     }
   }
-  const release = () => settle(async () => {})
+
+  const release = async () => {
+    if (ending !== null) return
+    released = true
+    await (ending = giveBack())
+  }
 
   return {
     upload,
@@ -91,14 +108,40 @@ export function createClaim ({ context, upload, lease, duration, log, createRead
         throw isNotFound(error) ? TUS_ERR_CLAIM_LOST() : error
       }
     },
-    done: ({ remove = false } = {}) => settle(async () => {
-      if (!await lease.renew()) throw TUS_ERR_CLAIM_LOST()
-      if (remove) await terminate(context, upload, { request: null, log })
-      else await markProcessed(context, upload)
-    }),
+    async done ({ remove = false } = {}) {
+      if (released) throw TUS_ERR_CLAIM_LOST()
+      await (ending ??= finish(() => remove ? removeUpload(context, upload, log) : markProcessed(context, upload)))
+    },
     release,
     [Symbol.asyncDispose]: release
   }
+}
+
+interface Renewals {
+  readonly pending: boolean
+  /** Settles, and never fails, when no renewal is on its way. */
+  readonly last: Promise<void>
+  renew(): Promise<boolean>
+}
+
+/** A storage knows a lease by its last renewal: one that is asked for meanwhile would take the other for that of a stranger. */
+function renewOneByOne (lease: Lease): Renewals {
+  let last = Promise.resolve()
+  let count = 0
+  return {
+    get pending () { return count > 0 },
+    get last () { return last },
+    renew () {
+      count++
+      const renewed = last.then(() => lease.renew()).finally(() => { count-- })
+      last = renewed.then(() => {}, () => {})
+      return renewed
+    }
+  }
+}
+
+async function removeUpload (context: Context, upload: Upload, log: Log): Promise<void> {
+  await terminate(context, upload, { request: null, log })
 }
 
 async function markProcessed (context: Context, upload: Upload): Promise<void> {

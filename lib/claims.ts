@@ -110,7 +110,10 @@ export class Claims {
     const lease = await storage.claim!(id, duration)
     if (lease === null) return null
     // Between the look and the lease, another worker may have done it.
-    const upload = await this.#find(id)
+    const upload = await this.#find(id).catch(async error => {
+      await lease.release()
+      throw error
+    })
     if (upload === null) {
       await lease.release()
       return null

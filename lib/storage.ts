@@ -159,7 +159,7 @@ export type ListHint =
   /** Those that are complete, but not processed, or may be. */
   | { readonly for: 'claims' }
 
-/** The right to work on an upload, for a time. */
+/** The right to work on an upload, for a time. Its operations are called one after the other. */
 export interface Lease {
   /** Lets the time begin anew. Resolves to false if it had run out and somebody else took the upload. */
   renew(): Promise<boolean>

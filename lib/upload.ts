@@ -133,8 +133,8 @@ export function changeState (upload: Upload, { offset, complete, finished, modif
 }
 
 /** Whether this is the upload of its id that was created at that time; without a time, any is. */
-export function isCreatedAt ({ createdAt }: Pick<NewUpload, 'createdAt'>, time: Date | undefined): boolean {
-  return time === undefined || createdAt.getTime() === time.getTime()
+export function isCreatedAt (upload: Pick<NewUpload, 'createdAt'>, time: Date | undefined): boolean {
+  return time === undefined || upload.createdAt.getTime() === time.getTime()
 }
 
 /** Whether every declared byte has arrived. A full upload is not yet complete: {@link NewUpload.completes}. */

@@ -5,6 +5,7 @@ import type { Store } from './store.js'
 
 /** What `<id>.claim` holds. */
 interface Claim {
+  /** Of the lease. */
   readonly token: string
   /** In ms since 1970, by the clock of who has it. */
   readonly until: number
@@ -41,7 +42,8 @@ async function write (store: Store, id: string, { token, duration }: { token: st
     const found = await read(store, id)
     if (found?.claim.revision === claim.revision) return found.etag
     if (isUnclear(error)) throw error
-    return null
+    // A write of this lease whose answer got lost is no stranger's; what was released stays so.
+    return found?.claim.token === token && found.claim.until > 0 ? write(store, id, { token, duration }, found.etag) : null
   }
 }
 

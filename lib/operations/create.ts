@@ -38,13 +38,20 @@ async function decideAndStore (context: Context, command: CreateCommand, known: 
   // Who names an upload that exists must not interrupt the request that fills it.
   if (isChosen && await context.storage.find(draft.id) !== null) throw TUS_ERR_UPLOAD_EXISTS()
   const placed = exchange.place === null ? draft : await exchange.place(draft)
-  // Nobody else can know a random id yet; a chosen one may be asked for by two requests at once.
-  if (command.body === null && command.parts === null && !isChosen) return await store(context, placed, command, exchange, NOBODY)
+  if (!isChosen && isOnlyStored(placed, command)) return await store(context, placed, command, exchange, NOBODY)
   return await locker.withLock(draft.id, options.lockTimeout, wanted => {
     // Under the lock, so that no two of one id have the same time.
     const dated = isChosen ? { ...placed, createdAt: new Date() } : placed
     return store(context, dated, command, exchange, wanted)
   })
+}
+
+/**
+ * Whether a creation does nothing to the upload that another could meet halfway. An empty upload is complete with its creation: a sweep lists it as soon as it
+ * is stored, and would finish it, too. Nobody else can know a random id before; a chosen one may be asked for by two requests at once.
+ */
+function isOnlyStored ({ length }: NewUpload, { body, parts }: CreateCommand): boolean {
+  return body === null && parts === null && length !== 0
 }
 
 /** What is known of an upload beside its command. */

@@ -132,8 +132,8 @@ type Work<Result> = (wanted: Wanted) => Promise<Result>
  */
 export function withLockOf<Result> (context: Context, meant: UploadRef, work: Work<Result>): Promise<Result> {
   const { id, createdAt } = meant
-  const receiving = context.receiving.get(id)
-  if (receiving !== undefined && !isCreatedAt(receiving, createdAt)) return Promise.reject(TUS_ERR_UPLOAD_NOT_FOUND())
+  const receiving = createdAt && context.receiving.get(id)
+  if (receiving && !isCreatedAt(receiving, createdAt)) return Promise.reject(TUS_ERR_UPLOAD_NOT_FOUND())
   return context.locker.withLock(id, context.options.lockTimeout, work)
 }
 
