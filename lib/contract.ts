@@ -4,6 +4,7 @@ import type { Check, RegisterTest, Reopen } from './contract/check.js'
 import { testConcatenation } from './contract/concatenation.js'
 import { testCreation } from './contract/creation.js'
 import { testIdentity } from './contract/identity.js'
+import { testLeases } from './contract/leases.js'
 import { testListing } from './contract/listing.js'
 import { testReading } from './contract/reading.js'
 import { testSuccession } from './contract/succession.js'
@@ -47,6 +48,7 @@ export function runStorageContract ({ test, createStorage, reopen }: StorageCont
   testReading(check, reopen)
   testConcatenation(check)
   testIdentity(check)
+  testLeases(check)
   testListing(check)
   if (reopen) testSuccession(check, reopen)
 }
