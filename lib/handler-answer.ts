@@ -70,10 +70,17 @@ function watchReturn (reply: FastifyReply): () => boolean {
 export const sendAnswer: onSendHookHandler = (request, reply, payload, done) => {
   const open = pending.get(reply)
   releaseConnection(request, reply)
+  // Fastify sends nothing a second time for an asynchronous error handler that returns nothing, as long as the response has not ended.
+  if (payload === undefined && keeping.has(reply)) return
   if (open === undefined) return done(null, replaceBody(reply, payload))
   pending.delete(reply)
+  keeping.add(reply)
+  const settle = () => {
+    keeping.delete(reply)
+    open.resolve()
+  }
   // Fastify catches what happens to a promise that it is given, and not what `done` throws.
-  return complete(open, reply, payload).then(sent => replaceBody(reply, sent)).finally(open.resolve)
+  return complete(open, reply, payload).then(sent => replaceBody(reply, sent)).finally(settle)
 }
 
 async function complete ({ call, upload, keep, headers: before }: Pending, reply: FastifyReply, payload: unknown): Promise<unknown> {
@@ -114,6 +121,8 @@ interface Pending {
 }
 
 const pending = new WeakMap<FastifyReply, Pending>()
+/** Replies whose answer is being kept, and is sent after that. */
+const keeping = new WeakSet<FastifyReply>()
 /** How long a handler whose client has gone may take to answer by a callback, in ms, before another request gets the upload. */
 const PATIENCE = 5 * 60_000
 const LOOK_AGAIN = 200

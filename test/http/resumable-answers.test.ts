@@ -1,8 +1,10 @@
 import type { FastifyReply } from 'fastify'
 import { Readable } from 'node:stream'
+import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { startRoutes } from '../support/app.js'
 import { append, ask, begin, open, retrieve } from '../support/ietf.js'
+import { formatHead } from '../support/raw-socket.js'
 import { until } from '../support/waiting.js'
 
 // What handlers of `app.tus.resumable` say, and what becomes of it.
@@ -18,6 +20,40 @@ t.test('an async handler that returns nothing answers with nothing, as it does w
     for (let round = 0; round < 2; round++) t.match(await append(t, port, path, 5, '', '?1'), { status, body: '', headers: { 'upload-complete': '?1' } })
   }
 })
+
+/** Error handlers that give a response, in the ways that Fastify has for it. */
+const ERROR_HANDLERS: Readonly<Record<string, (reply: FastifyReply) => unknown>> = {
+  'calls send': reply => { reply.code(422).send({ say: 'no' }) },
+  'calls send and returns nothing, async': async reply => { reply.code(422).send({ say: 'no' }) },
+  'waits, calls send and returns nothing, async': async reply => {
+    await turn()
+    reply.code(422).send({ say: 'no' })
+  },
+  'calls send and returns reply, async': async reply => reply.code(422).send({ say: 'no' }),
+  'returns the payload, async': async reply => {
+    reply.code(422)
+    return { say: 'no' }
+  }
+}
+
+for (const [name, handleError] of Object.entries(ERROR_HANDLERS)) {
+  t.test(`an error of the handler is answered by an error handler that ${name}`, async t => {
+    for (const isSlow of [false, true]) {
+      const { port } = await startRoutes(t, app => {
+        if (isSlow) app.addHook('onSend', async () => { await turn() })
+        app.setErrorHandler((_error, _request, reply) => handleError(reply))
+        app.post('/documents', app.tus.resumable(async () => { throw new Error('no') }))
+      })
+      const expected = { status: 422, body: '{"say":"no"}' }
+      const client = await open(t, port, 'POST', '/documents', { 'content-length': '5' }, 'hello')
+      t.match(await client.receive('POST'), expected)
+      await client.send(`${formatHead('POST', '/documents', { 'content-length': '5' })}hello`)
+      t.match(await client.receive('POST'), expected, 'the connection serves another request')
+      const path = await begin(t, port, 'hello', {}, '/documents')
+      for (let round = 0; round < 2; round++) t.match(await append(t, port, path, 5, '', '?1'), expected, `${isSlow} ${round}`)
+    }
+  })
+}
 
 t.test('what a handler answers as a stream of the web, or as a Response, is kept as any other', async t => {
   const { port } = await startRoutes(t, app => {
