@@ -80,7 +80,7 @@ export const TUS_ERR_PRECONDITION_FAILED = define('TUS_ERR_PRECONDITION_FAILED',
 // What came in between
 export const TUS_ERR_LOCK_TIMEOUT = define('TUS_ERR_LOCK_TIMEOUT', 423, () => 'The upload is in use by another request')
 export const TUS_ERR_BODY_TAKEN_OVER = define<{ offset: number }>('TUS_ERR_BODY_TAKEN_OVER', 423, f => `Another request asked for this upload, so this one ended at byte ${f.offset}`)
-export const TUS_ERR_BODY_STALLED = define<{ offset: number }>('TUS_ERR_BODY_STALLED', 408, f => `Too little arrived for too long, so the body ended at byte ${f.offset}`)
+export const TUS_ERR_BODY_STALLED = define<{ offset: number }>('TUS_ERR_BODY_STALLED', 503, f => `Too little arrived for too long, so the body ended at byte ${f.offset}`)
 export const TUS_ERR_BODY_CUT = define<{ offset: number }>('TUS_ERR_BODY_CUT', 400, f => `The connection broke at byte ${f.offset}`)
 export const TUS_ERR_REQUEST_ANSWERED = define<{ offset?: number }>('TUS_ERR_REQUEST_ANSWERED', 503, () => 'The application has answered this request itself')
 export const TUS_ERR_UPLOAD_STOPPED = define<{ reason: string }>('TUS_ERR_UPLOAD_STOPPED', 400, f => `The application stopped and removed the upload: ${f.reason}`)

@@ -89,10 +89,14 @@ const head: Verb = async call => {
 }
 
 const patch: Verb = async call => {
-  const { context, protocol, offer, message, request, exchange, id } = call
+  const { context, protocol, offer, message, request, reply, exchange, id } = call
   const command = await decode(() => protocol.decodeAppend(message, offer), context, id, exchange)
   if (command.declared !== 0) checkUntouched(getSource(request))
-  const completion = await append(context, id, command, exchange)
+  const completion = await append(context, id, command, exchange).catch(error => {
+    if (protocol.resumesAfterDrop && isEndedByServer(error)) return drop(reply)
+    throw error
+  })
+  if (completion === null) return null
   if (call.own !== null && protocol.locatesCompleted && completion.upload.complete) await call.own.resolve(completion.upload.id)
   return answer(call, completion, described => protocol.encodeAppended(described))
 }

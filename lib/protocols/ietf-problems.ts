@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { TusError } from '../errors.js'
 import type { Upload } from '../upload.js'
 import type { Version } from './ietf-versions.js'
@@ -13,6 +14,13 @@ export function getProblemType (code: string, upload: Upload | null, { hasComple
     case 'TUS_ERR_LENGTH_MISMATCH': return 'inconsistent-upload-length'
     default: return null
   }
+}
+
+/** The status of an error in the draft, and in plain HTTP. */
+export function getStatus ({ code, statusCode }: TusError, type: ProblemType | null, headers: IncomingHttpHeaders): number {
+  if (type === 'completed-upload' || statusCode === 460) return 400
+  // A creation that another request took over ended early like any other: curl retries after a 503, and not after a 423.
+  return code === 'TUS_ERR_BODY_TAKEN_OVER' && headers['upload-offset'] === undefined ? 503 : statusCode
 }
 
 /**

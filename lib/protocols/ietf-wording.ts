@@ -10,16 +10,15 @@ const VERSION = 'Upload-Draft-Interop-Version'
 export function describeIetf (offered: Circumstances): Wording {
   const has = (extension: Extension) => offered.extensions.has(extension)
   const refuse = (...statuses: ReadonlyArray<number | false>) => refuseWith(statuses, ['Cache-Control', 'Upload-Complete'], {
-    408: ['Upload-Offset'],
     409: ['Upload-Offset'],
     413: ['Upload-Limit'],
     415: ['Accept-Patch'],
     423: ['Upload-Offset'],
     429: ['Retry-After'],
-    503: ['Upload-Offset']
+    503: ['Upload-Offset', 'Retry-After']
   })
   const gone = [404, has('expiration') && 410, 423, 500, 503] as const
-  const receiving = [400, 408, 409, 413, 415, offered.limitsConcurrency && 429, 507] as const
+  const receiving = [400, 409, 413, 415, offered.limitsConcurrency && 429, 507] as const
   const interim: Record<number, Answered> = offered.interimResponses
     ? { 104: { says: 'Ahead of the answer, to who tells a version: where the upload is, and then which offset is durable', fields: [VERSION, 'Location', 'Upload-Limit', 'Upload-Offset'] } }
     : {}

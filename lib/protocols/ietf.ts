@@ -7,7 +7,7 @@ import type { Upload } from '../upload.js'
 import { decodeContentDigest, decodeReprDigests, encodeReprDigests } from './digests.js'
 import { encodeFacts } from './http-facts.js'
 import { decodeMetadata, formatComplete, formatLimit, isPartialUpload, parseComplete, parseCount } from './ietf-headers.js'
-import { formatProblem, getProblemType } from './ietf-problems.js'
+import { formatProblem, getProblemType, getStatus } from './ietf-problems.js'
 import type { Version } from './ietf-versions.js'
 import type { Content, Described, Interim, Message, Offer, Protocol } from './protocol.js'
 import { LARGEST_INTEGER } from './structured-fields.js'
@@ -104,6 +104,8 @@ export function createIetf (version: Version): Protocol {
 
     locatesCompleted: true,
 
+    resumesAfterDrop: version.interop !== null,
+
     encodeInspected (described) {
       const { upload } = described
       // Made of parts of the other protocol, it takes no bytes: an offset that can't be used is none.
@@ -140,7 +142,7 @@ export function createIetf (version: Version): Protocol {
       const complete = formatComplete(byApplication && upload === null, version)
       if (!(error instanceof TusError)) return { status: 0, headers: { 'cache-control': 'no-store', ...complete } }
       const type = getProblemType(error.code, upload, version)
-      const status = type === 'completed-upload' || error.statusCode === 460 ? 400 : error.statusCode
+      const status = getStatus(error, type, message.headers)
       const { offset } = error.facts
       return {
         status,
@@ -148,7 +150,7 @@ export function createIetf (version: Version): Protocol {
           'cache-control': 'no-store',
           ...complete,
           ...typeof offset === 'number' && { 'upload-offset': String(offset) },
-          ...encodeFacts(error),
+          ...encodeFacts(error.as(status)),
           ...status === 415 && { 'accept-patch': CONTENT_TYPE },
           // (LI-9)
           ...status === 413 && formatLimit(offer, expiry ? expiry.getTime() - Date.now() : offer.lifetime, version)

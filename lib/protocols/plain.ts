@@ -2,6 +2,7 @@ import { TUS_ERR_CONTENT_ENCODING, TusError } from '../errors.js'
 import { decodeContentDigest, decodeReprDigests, encodeReprDigests } from './digests.js'
 import { encodeFacts } from './http-facts.js'
 import { decodeMetadata } from './ietf-headers.js'
+import { getStatus } from './ietf-problems.js'
 import { CURRENT_VERSION } from './ietf-versions.js'
 import { createIetf, IETF_ECHO } from './ietf.js'
 import type { Protocol } from './protocol.js'
@@ -34,8 +35,9 @@ export const plain: Protocol = {
     return { status, headers: encodeReprDigests(upload) }
   },
 
-  encodeError (error) {
+  encodeError (error, { message }) {
     if (!(error instanceof TusError)) return { status: 0, headers: {} }
-    return { status: error.statusCode === 460 ? 400 : error.statusCode, headers: encodeFacts(error) }
+    const status = getStatus(error, null, message.headers)
+    return { status, headers: encodeFacts(error.as(status)) }
   }
 }

@@ -88,6 +88,8 @@ export interface Protocol {
   encodeAppended(upload: Described): Answer
   /** Whether the answer to the append that completes an upload says where that is. */
   readonly locatesCompleted: boolean
+  /** Whether a client that knows its upload resumes after a dropped connection, and may give up after an error. */
+  readonly resumesAfterDrop: boolean
   encodeInspected(upload: Described): Answer
   encodeTerminated(): Answer
   /** What the protocol adds to the answer of the application for one of its requests, which `status` and `headers` are. */

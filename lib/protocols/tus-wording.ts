@@ -10,13 +10,12 @@ export function describeTus (offered: Circumstances): Wording {
   const expires = has('expiration') && 'Upload-Expires'
   const isLengthFree = has('creation-defer-length') || has('concatenation')
   const refuse = (...statuses: ReadonlyArray<number | false>) => refuseWith(statuses, list('Tus-Resumable', 'Cache-Control', expires), {
-    408: ['Upload-Offset'],
     409: ['Upload-Offset'],
     412: ['Tus-Version'],
     413: list(offered.maxSize !== null && 'Tus-Max-Size'),
     423: ['Upload-Offset'],
     429: ['Retry-After'],
-    503: ['Upload-Offset']
+    503: ['Upload-Offset', 'Retry-After']
   })
   const gone = [404, has('expiration') && 410, 412, 423, 500, 503] as const
 
@@ -27,7 +26,7 @@ export function describeTus (offered: Circumstances): Wording {
     needsContent: false,
     answers: {
       201: { says: 'The upload is created', fields: list('Tus-Resumable', 'Location', has('creation-with-upload') && 'Upload-Offset', expires) },
-      ...refuse(400, has('concatenation') && 403, 408, 409, 412, 413, 415, 423, offered.limitsConcurrency && 429, has('checksum') && 460, 500, 503, 507)
+      ...refuse(400, has('concatenation') && 403, 409, 412, 413, 415, 423, offered.limitsConcurrency && 429, has('checksum') && 460, 500, 503, 507)
     }
   }
   const append: Said = {
@@ -38,7 +37,7 @@ export function describeTus (offered: Circumstances): Wording {
     answers: {
       200: { says: 'The bytes are appended, and the application has something to say', fields: list('Tus-Resumable', 'Upload-Offset', expires) },
       204: { says: 'The bytes are appended', fields: list('Tus-Resumable', 'Upload-Offset', expires) },
-      ...refuse(400, 403, 408, 409, 413, 415, offered.limitsConcurrency && 429, has('checksum') && 460, 507, ...gone)
+      ...refuse(400, 403, 409, 413, 415, offered.limitsConcurrency && 429, has('checksum') && 460, 507, ...gone)
     }
   }
   const inspect: Said = {

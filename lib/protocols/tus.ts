@@ -91,6 +91,8 @@ export const tus: Protocol = {
 
   locatesCompleted: false,
 
+  resumesAfterDrop: false,
+
   encodeInspected ({ upload, expiry }) {
     return {
       status: 200,

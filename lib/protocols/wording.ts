@@ -51,7 +51,6 @@ const REASONS: Readonly<Record<number, string>> = {
   400: 'The request is malformed, or a hook has stopped the upload',
   403: 'A final upload takes no bytes',
   404: 'There is no such upload, or nothing to download yet',
-  408: 'Too little arrived for too long: what arrived is kept',
   409: 'The upload is at another offset, or the id is taken',
   410: 'The upload has expired',
   412: 'The version of tus is missing or unknown, or a precondition does not hold',
@@ -62,6 +61,6 @@ const REASONS: Readonly<Record<number, string>> = {
   429: 'Too many requests send bytes at once',
   460: 'The bytes do not have the checksum that was announced: none of them counts',
   500: 'The storage or a hook failed',
-  503: 'The storage is away, or the server is about to stop: what was acknowledged stays',
+  503: 'The storage is away, too little arrived for too long, or the server is about to stop: what was acknowledged stays',
   507: 'There is no room left: what was acknowledged stays'
 }

@@ -1,9 +1,10 @@
 import { readdirSync, readlinkSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { makeDirectory } from '../support/app.js'
+import { listNames, makeDirectory } from '../support/app.js'
+import { open } from '../support/ietf.js'
 import { makeRandom } from '../support/proxy-random.js'
 import { ServerProcess, runCli } from '../support/server-process.js'
 import { download, makeBytes, sha256 } from '../support/tus-client-bytes.js'
@@ -95,6 +96,24 @@ t.test('SIGHUP replaces every worker while clients upload, and no upload fails',
   await Promise.all([...clients, rolling])
   t.ok(replaced.length > 0)
   t.comment(`${uploads} uploads, ${replaced.length} restarts`)
+  t.equal((await server.kill('SIGTERM')).code, 0)
+})
+
+t.test('SIGHUP in the middle of creations of the draft that were to bring everything: none is told that it did', async t => {
+  const server = await start(t, 2)
+  const versions = ['3', '5', '6', '8', '9', null]
+  const clients = await Promise.all(versions.map(version => open(t, server.port, 'POST', '/files', {
+    ...version === '3' ? { 'upload-incomplete': '?0' } : { 'upload-complete': '?1' },
+    ...version !== null && { 'upload-draft-interop-version': version },
+    'content-length': '11'
+  }, 'hello')))
+  const listSizes = async () => (await Promise.all((await listNames(server.directory)).filter(name => !name.endsWith('.json')).map(name => stat(join(server.directory, name))))).map(({ size }) => size)
+  await until('all bytes are stored', async () => (await listSizes()).join() === versions.map(() => 5).join())
+  server.signal('SIGHUP')
+  const told = await Promise.all(clients.map(client => client.receive('POST')))
+  t.strictSame(told.map(response => response?.status ?? null), [null, null, null, null, null, 503], 'dropped where a 104 told where the upload is')
+  t.match(told.at(-1)?.headers, { location: /\/files\//, 'upload-offset': '5' })
+  t.strictSame(await listSizes(), versions.map(() => 5))
   t.equal((await server.kill('SIGTERM')).code, 0)
 })
 
