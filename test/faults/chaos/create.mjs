@@ -2,7 +2,7 @@ import { formatHead } from './connection.mjs'
 import { makeContent } from './content.mjs'
 import { Exchange, insist, openConnection } from './exchange.mjs'
 import { Journal } from './journal.mjs'
-import { getWords } from './words.mjs'
+import { getWords, needsEnd } from './words.mjs'
 
 /**
  * Creates an upload and opens its journal; tries again until that was answered.
@@ -28,7 +28,7 @@ export function createUpload (run, random, plan) {
 async function post (run, connection, plan) {
   const { content, first = 0, how } = plan
   const checksum = first === 0 || how === 'plain' ? null : how === 'sum' ? 'right' : 'wrong'
-  const exchange = new Exchange(run, null, 'POST', { offset: 0, end: first, how, checksum })
+  const exchange = new Exchange(run, null, 'POST', { offset: 0, end: first, how, checksum, mayBeTakenOver: needsEnd() && first === content.length })
   const body = content.read(0, first)
   await connection.send(Buffer.concat([Buffer.from(formatHead('POST', '/files', getHeaders(plan, body))), body]))
   exchange.whole = true

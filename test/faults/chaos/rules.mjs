@@ -34,8 +34,8 @@ function judgeOffset ({ floor }, offset, { reach, length }) {
 
 const JUDGES = {
   POST: (exchange, { status, headers, offset }) => [
-    // One that was to bring everything, and was taken over, is no success in the draft.
-    ...allow(status, 201, 423, ...exchange.checksum === 'wrong' ? [460] : []),
+    // One that was to bring everything, and was taken over, is no success in the draft. In tus it is one, with its offset.
+    ...allow(status, 201, ...exchange.mayBeTakenOver ? [423] : [], ...exchange.checksum === 'wrong' ? [460] : []),
     // One that a shutdown interrupted was not looked at: the upload is there, without a byte of it.
     ...exchange.checksum === 'wrong' && status === 201 && offset !== 0 ? ['takes a body with a wrong checksum'] : [],
     ...status === 201 && !headers.location ? ['201 without Location'] : []

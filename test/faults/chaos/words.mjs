@@ -52,6 +52,7 @@ export function needsEnd () {
 
 function translate (method, { status, body }) {
   if (method === 'HEAD' && status === 204) return 200
+  if (method === 'POST' && status === 503 && body?.includes('TUS_ERR_BODY_TAKEN_OVER')) return 423
   // Versions before 8 say 201 of an append that leaves the upload incomplete, too.
   if (method === 'PATCH' && status === 201) return 204
   return status === 400 && body?.includes('TUS_ERR_CHECKSUM_MISMATCH') ? 460 : status
