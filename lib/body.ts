@@ -26,6 +26,8 @@ export interface BodyOptions {
    * the source brings.
    */
   readonly held: 0 | 1 | null
+  /** Whether the client has reset the stream of its request, so that its end is none; `null` over HTTP/1, which has no such thing. */
+  readonly isReset: (() => boolean) | null
 }
 
 /**
@@ -60,8 +62,13 @@ export class RequestBody implements UploadBody {
     this.#options = options
   }
 
-  /** Why it ended early; `null` if it did not. */
+  /**
+   * Why it ended early; `null` if it did not. A stream may be reset right after its end: some clients end what they cancel. Where nothing but
+   * that end tells the size, it does not count then.
+   */
   get interruption (): Interruption | null {
+    const { declared, isReset } = this.#options
+    if (this.#state === 'ended' && declared === null && isReset?.()) this.#interruption ??= 'client-gone'
     return this.#interruption
   }
 
@@ -112,7 +119,8 @@ export class RequestBody implements UploadBody {
     this.#state = 'open'
     budget.enter()
     const source = this.#source
-    if (source.destroyed) return this.interrupt('client-gone')
+    // Who left before is not heard of again.
+    if (source.destroyed || this.#options.isReset?.()) return this.interrupt('client-gone')
     source.on('data', this.#onData)
     source.on('end', this.#onEnd)
     source.on('error', this.#onGone)
@@ -149,9 +157,11 @@ export class RequestBody implements UploadBody {
   }
 
   readonly #onEnd = (): void => {
-    const { declared } = this.#options
+    const { declared, isReset } = this.#options
     // Only HTTP/2 can end a stream in order before the declared length is there.
-    if (declared !== null && this.#received < declared) this.interrupt('client-gone')
+    if (isReset?.() || (declared !== null && this.#received < declared)) this.interrupt('client-gone')
+    // The reset of a stream that was ended for that comes right after it.
+    else if (isReset !== null && declared === null) setImmediate(() => this.#end())
     else this.#end()
   }
 

@@ -4,6 +4,7 @@ import { constants, type Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { isTaken } from './arrived-body.js'
+import { getContent } from './content.js'
 
 /**
  * Lets a response reach a client that is still sending: to be called when the response is about to be sent, before its headers.
@@ -13,14 +14,15 @@ import { isTaken } from './arrived-body.js'
  * sends the response and the end of the stream, then receives and drops for a moment, as nginx's `lingering_close` does.
  */
 export function releaseConnection ({ raw }: FastifyRequest, reply: FastifyReply): void {
-  if (!isReceiving(raw)) return
   // HTTP/2 keeps the connection, but a stream that is never read would never close.
   if (raw.httpVersionMajor > 1) raw.resume()
-  else if (isShort(raw) && isKept(reply)) dropRest(raw, reply)
-  else {
-    reply.header('connection', 'close')
-    linger(raw)
-  }
+  else if (isReceiving(raw)) releaseSocket(raw, reply)
+}
+
+function releaseSocket (request: IncomingMessage, reply: FastifyReply): void {
+  if (isShort(request) && isKept(reply)) return dropRest(request, reply)
+  reply.header('connection', 'close')
+  linger(request)
 }
 
 /** Ends a request without a response. A client that knows where its upload is resumes after that, and gives up after an error (URLSession). */
@@ -63,12 +65,13 @@ function watch (socket: Socket): Set<() => void> {
 const openDownloads = new WeakMap<Socket, Set<() => void>>()
 
 function isReceiving (request: IncomingMessage): boolean {
-  return request.complete === false && mayHaveBody(request) && !isTaken(request)
+  return request.complete === false && getContent(request).present && !isTaken(request)
 }
 
 /** Whether receiving it costs less than a new connection. One that was read in part was interrupted for a reason. A client that asked whether to send may never send it. */
-function isShort ({ headers, readableDidRead }: IncomingMessage): boolean {
-  return !readableDidRead && headers['transfer-encoding'] === undefined && headers.expect === undefined && Number(headers['content-length']) <= SHORT
+function isShort (request: IncomingMessage): boolean {
+  const { declared } = getContent(request)
+  return !request.readableDidRead && request.headers.expect === undefined && declared !== null && declared <= SHORT
 }
 
 /** Whether the connection is to serve another request. */
@@ -84,11 +87,6 @@ function dropRest (request: IncomingMessage, { raw }: FastifyReply): void {
     request.resume()
     if (!request.complete) closeAfterLinger(request)
   })
-}
-
-function mayHaveBody ({ headers, httpVersionMajor }: IncomingMessage): boolean {
-  // HTTP/2 ends a body by a flag: its headers need not tell.
-  return httpVersionMajor > 1 || headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 function linger (request: IncomingMessage): void {

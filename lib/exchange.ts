@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { IncomingMessage } from 'node:http'
 import { isAnswered, whenAnswered } from './answered.js'
 import { RequestBody } from './body.js'
+import { isReset } from './content.js'
 import type { Context } from './context.js'
 import { getExpiry } from './expiration.js'
 import { sendInterim } from './interim.js'
@@ -37,6 +38,7 @@ export function createExchange ({ options, budget, openBodies }: Context, reques
         stallTimeout: options.stallTimeout,
         minRate: options.minRate,
         budget,
+        isReset: request.raw.httpVersionMajor > 1 ? () => isReset(request.raw) : null,
         // What is to be verified is read ahead: by one batch, as the contract of storages has it.
         held: !isOurs ? null : limits.keep === 'prefix' ? 0 : 1
       })

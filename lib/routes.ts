@@ -6,6 +6,7 @@ import { releaseConnection } from './connection.js'
 import { getContent } from './content.js'
 import type { Context } from './context.js'
 import { isPreflightAnswer } from './cors-hooks.js'
+import { isEmpty } from './empty-body.js'
 import { TUS_ERR_METHOD_NOT_ALLOWED, TUS_ERR_UPLOAD_NOT_FOUND, TusError } from './errors.js'
 import { createEarly, createExchange, describeUpload } from './exchange.js'
 import { getExpiry } from './expiration.js'
@@ -170,7 +171,8 @@ function createMessage ({ context, getIdOf }: Site, request: FastifyRequest, own
     // `inject()` makes requests without any.
     getTrailers: () => request.raw.trailers ?? {},
     getIdOf: url => own === null ? getIdOf(request, url) : own.getIdOf(url),
-    getContent: () => getContent(request.raw)
+    getContent: () => getContent(request.raw),
+    isEmpty: () => isEmpty(request)
   }
 }
 

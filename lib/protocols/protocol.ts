@@ -22,6 +22,8 @@ export interface Message {
   readonly getIdOf: (url: string) => string | null | Promise<string | null>
   /** The body that the request has, as far as its head tells. */
   readonly getContent: () => Content
+  /** Whether a body of unknown size brings no byte. Waits for it, and loses what comes: for a body that would be refused. */
+  readonly isEmpty: () => Promise<boolean>
 }
 
 export interface Content {

@@ -8,12 +8,13 @@ import { isFull, type Upload } from '../upload.js'
 import type { Verification } from '../verified-body.js'
 import { encodeFacts, RETRY_AFTER } from './http-facts.js'
 import { getOverride } from './method-override.js'
-import type { Message, Offer, Protocol } from './protocol.js'
+import type { Content, Message, Offer, Protocol } from './protocol.js'
 import { formatMetadata, parseChecksum, parseConcat, parseInteger, parseMetadata } from './tus-headers.js'
 
 const VERSION = '1.0.0'
 const CONTENT_TYPE = 'application/offset+octet-stream'
 const NONE = {}
+const NO_CONTENT: Content = { present: false, declared: 0 }
 const RESUMABLE = { 'tus-resumable': VERSION }
 
 /** tus 1.0.0. The numbers in brackets are those of the checklist in `docs/spec`. */
@@ -34,29 +35,18 @@ export const tus: Protocol = {
   },
 
   decodeCreate (message, offer) {
-    const { headers } = message
-    need(offer, 'creation')
-    const { urls, partial, echo } = decodeConcat(message, offer)
-    const metadata = single('Upload-Metadata', headers['upload-metadata'])
-    const command: CreateCommand = {
-      length: urls ? null : decodeLength(message, offer),
-      metadata: parseMetadata(metadata, offer.maxMetadataSize),
-      echo: { ...metadata !== '' && { 'upload-metadata': metadata }, ...echo },
-      echoMetadata: changed => ({ 'upload-metadata': formatMetadata(changed) }),
-      partial,
-      parts: null,
-      body: hasBody(message) ? decodeCreationBody(message, offer) : null,
-      completion: 'at-length',
-      digests: NONE,
-      resumable: true,
-      whenCut: 'created'
+    const content = message.getContent()
+    try {
+      return decodeCreation(message, offer, content)
+    } catch (error) {
+      if (!content.present || content.declared !== null) throw error
+      return decodeEmptyCreation(message, offer, error)
     }
-    return urls === null ? command : findParts(message, urls).then(parts => ({ ...command, parts }))
   },
 
   decodeAppend (message, offer) {
     const { headers } = message
-    const body = decodeBody(message, offer)
+    const body = decodeBody(message, offer, message.getContent())
     const offset = parseInteger('Upload-Offset', headers['upload-offset'])
     if (offset === null) throw TUS_ERR_HEADER_MISSING({ header: 'Upload-Offset' })
     return { offset, length: parseInteger('Upload-Length', headers['upload-length']), completion: 'at-length', digests: NONE, ...body }
@@ -146,6 +136,33 @@ export const tus: Protocol = {
   }
 }
 
+/** A body that has no size may have no byte either, and is none then. What is wrong without a body, too, is told at once. */
+async function decodeEmptyCreation (message: Message, offer: Offer, error: unknown): Promise<CreateCommand> {
+  const command = await decodeCreation(message, offer, NO_CONTENT)
+  if (!await message.isEmpty()) throw error
+  return command
+}
+
+function decodeCreation (message: Message, offer: Offer, content: Content): CreateCommand | Promise<CreateCommand> {
+  need(offer, 'creation')
+  const { urls, partial, echo } = decodeConcat(message, offer, content)
+  const metadata = single('Upload-Metadata', message.headers['upload-metadata'])
+  const command: CreateCommand = {
+    length: urls ? null : decodeLength(message, offer),
+    metadata: parseMetadata(metadata, offer.maxMetadataSize),
+    echo: { ...metadata !== '' && { 'upload-metadata': metadata }, ...echo },
+    echoMetadata: changed => ({ 'upload-metadata': formatMetadata(changed) }),
+    partial,
+    parts: null,
+    body: content.present ? decodeCreationBody(message, offer, content) : null,
+    completion: 'at-length',
+    digests: NONE,
+    resumable: true,
+    whenCut: 'created'
+  }
+  return urls === null ? command : findParts(message, urls).then(parts => ({ ...command, parts }))
+}
+
 /**
  * Whether the upload may well exist, and only can't be told of now. After any answer to HEAD but a 2xx or a 423, tus-js-client and Uppy take it for lost,
  * and begin again at byte 0.
@@ -180,7 +197,7 @@ interface Concatenation extends Pick<CreateCommand, 'partial' | 'echo'> {
   readonly urls: readonly string[] | null
 }
 
-function decodeConcat (message: Message, offer: Offer): Concatenation {
+function decodeConcat (message: Message, offer: Offer, { present }: Content): Concatenation {
   const { headers } = message
   const concat = parseConcat(headers['upload-concat'])
   if (concat === null) return { partial: false, urls: null, echo: {} }
@@ -191,7 +208,7 @@ function decodeConcat (message: Message, offer: Offer): Concatenation {
   for (const header of ['Upload-Length', 'Upload-Defer-Length']) {
     if (headers[header.toLowerCase()] !== undefined) throw TUS_ERR_HEADER_INVALID({ header, expected: 'absent for a final upload' })
   }
-  if (hasBody(message)) throw TUS_ERR_UPLOAD_FINAL()
+  if (present) throw TUS_ERR_UPLOAD_FINAL()
   return { partial: false, urls: concat.urls, echo }
 }
 
@@ -209,27 +226,21 @@ function need (offer: Offer, extension: Extension): void {
   if (!offer.extensions.has(extension)) throw TUS_ERR_EXTENSION_DISABLED({ extension })
 }
 
-/** HTTP: a request has a body if it has `Content-Length` or `Transfer-Encoding`; one of no bytes is none here. */
-function hasBody ({ headers }: Message): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
-}
-
-function decodeCreationBody (message: Message, offer: Offer): BodyCommand {
-  const body = decodeBody(message, offer)
+function decodeCreationBody (message: Message, offer: Offer, content: Content): BodyCommand {
+  const body = decodeBody(message, offer, content)
   need(offer, 'creation-with-upload')
   return body
 }
 
 /** The content type decides before a byte of the body is read (CO-24, CU-3). */
-function decodeBody (message: Message, offer: Offer): BodyCommand {
+function decodeBody (message: Message, offer: Offer, { declared }: Content): BodyCommand {
   const { headers } = message
   if (!isOffsetStream(headers['content-type'])) throw TUS_ERR_CONTENT_TYPE({ expected: CONTENT_TYPE })
   const { 'content-encoding': coding, 'transfer-encoding': transfer } = headers
-  const chunked = transfer !== undefined
   if (coding !== undefined && coding.toLowerCase() !== 'identity') throw TUS_ERR_CONTENT_ENCODING()
   // Node undoes `chunked`, and hands out a compression inside of it as if it were the bytes.
-  if (chunked && transfer.toLowerCase() !== 'chunked') throw TUS_ERR_CONTENT_ENCODING()
-  return { declared: chunked ? null : Number(headers['content-length'] ?? 0), verification: decodeChecksum(message, offer), onOverflow: 'keep' }
+  if (transfer !== undefined && transfer.toLowerCase() !== 'chunked') throw TUS_ERR_CONTENT_ENCODING()
+  return { declared, verification: decodeChecksum(message, offer), onOverflow: 'keep' }
 }
 
 /** As nearly all clients write it, or in another form of the same. */

@@ -1,12 +1,13 @@
 import Fastify from 'fastify'
 import { once } from 'node:events'
-import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2'
+import { constants, type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { createFsStorage } from '../../adapters/fs/index.js'
 import fastifyTus, { type TusOptions } from '../../lib/index.js'
 import { makeDirectory } from '../support/app.js'
+import { ask, openSession, send } from '../support/http2.js'
 import { untilReceived } from '../support/observed.js'
 import { sleep } from '../support/waiting.js'
 
@@ -16,32 +17,7 @@ async function start (t: Test, options: TusOptions = {}): Promise<ClientHttp2Ses
   await app.register(fastifyTus, { storage: createFsStorage({ directory: await makeDirectory(t) }), ...options })
   app.post('/documents', app.tus.resumable(async request => ({ said: await text(app.tus.createReadStream(request.upload!.id)) })))
   await app.listen({ host: '127.0.0.1', port: 0 })
-  const session = connect(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`)
-  t.teardown(() => { session.destroy() })
-  return session
-}
-
-interface Talk {
-  readonly stream: ClientHttp2Stream
-  /** Interim responses, as they come. */
-  readonly interim: IncomingHttpHeaders[]
-  readonly answer: Promise<{ status: number, headers: IncomingHttpHeaders, body: string }>
-}
-
-function send (session: ClientHttp2Session, method: string, path: string, headers: Record<string, string>, endStream = false): Talk {
-  const stream = session.request({ ':method': method, ':path': path, ...headers }, { endStream })
-  const interim: IncomingHttpHeaders[] = []
-  stream.on('headers', headers => interim.push(headers))
-  stream.on('error', () => {})
-  const answer = once(stream, 'response').then(async ([headers]) => ({ status: headers[':status'], headers, body: await text(stream) }))
-  answer.catch(() => {})
-  return { stream, interim, answer }
-}
-
-async function ask (session: ClientHttp2Session, method: string, path: string, headers: Record<string, string>, body = '') {
-  const talk = send(session, method, path, headers, body === '' && !('content-length' in headers))
-  if (!talk.stream.writableEnded) talk.stream.end(body)
-  return { ...await talk.answer, interim: talk.interim }
+  return openSession(t, (app.server.address() as AddressInfo).port)
 }
 
 const getPath = ({ location }: IncomingHttpHeaders) => new URL(location!).pathname

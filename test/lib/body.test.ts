@@ -15,6 +15,7 @@ function makeBody (source: Readable, options: Partial<BodyOptions> = {}): Reques
     minRate: null,
     budget: new BodyBudget(),
     held: null,
+    isReset: null,
     ...options
   })
 }

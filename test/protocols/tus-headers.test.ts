@@ -36,7 +36,7 @@ t.test('formatMetadata is the inverse', async t => {
 
 t.test('an error that the protocol does not know gets no status from it', async t => {
   const offer = { extensions: new Set<never>(), maxSize: null, maxAppendSize: null, lifetime: null, checksumAlgorithms: [], maxMetadataSize: 0 }
-  const message = { method: 'HEAD', headers: {}, getTrailers: () => ({}), getIdOf: () => null, getContent: () => ({ present: false, declared: 0 }) }
+  const message = { method: 'HEAD', headers: {}, getTrailers: () => ({}), getIdOf: () => null, getContent: () => ({ present: false, declared: 0 }), isEmpty: async () => true }
   const { status, headers } = tus.encodeError(new Error('of the application'), { message, offer, upload: null, expiry: null, byApplication: false })
   t.equal(status, 0)
   t.same(headers, { 'tus-resumable': '1.0.0', 'cache-control': 'no-store' })
