@@ -1,4 +1,5 @@
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Http2ServerRequest } from 'node:http2'
 
 /**
  * Notes on the routes of `scope`, and of the scopes inside of it, that a response has been given, as soon as `reply.send` is called.
@@ -19,6 +20,14 @@ export function watchAnswers (scope: FastifyInstance): void {
 /** Whether somebody has given a response: a hook, an error handler, a timeout, or whoever took the connection over. */
 export function isAnswered (reply: FastifyReply): boolean {
   return answered.has(reply) || reply.sent || reply.raw.headersSent
+}
+
+/** Whether nobody can be answered any more: a hook, or the client itself, has ended the connection. */
+export function isGone ({ raw }: FastifyRequest): boolean {
+  if (!('stream' in raw)) return raw.socket.destroyed
+  // Over HTTP/2, one request ends without its connection.
+  const { stream } = raw as unknown as Http2ServerRequest
+  return stream.closed || stream.destroyed
 }
 
 /** Calls `listener` when somebody gives a response. One listener per reply: the latest. */

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, onSendHookHandler }
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { releaseConnection } from './connection.js'
-import { capture } from './kept-answer.js'
+import { capture, isSendable } from './kept-answer.js'
 import type { Exchange } from './operations/exchange.js'
 import { replaceBody } from './problem.js'
 import { setUpload } from './request-upload.js'
@@ -51,8 +51,16 @@ async function run (handler: Handler, instance: FastifyInstance, request: Fastif
     const result = await returned
     if (pending.has(reply) && !reply.sent && (result !== undefined || (returned !== undefined && !isLater()))) reply.send(result)
   } catch (error) {
-    if (pending.has(reply)) reply.send(error instanceof Error ? error : new Error('The handler failed', { cause: error }))
+    if (pending.has(reply)) sendThrown(reply, error)
   }
+}
+
+/** Anything may be thrown, and reaches the error handler as it is. Fastify notes that it is an error under a symbol. */
+function sendThrown (reply: FastifyReply, thrown: unknown): void {
+  const isError = Object.getOwnPropertySymbols(reply).find(({ description }) => description === 'fastify.reply.isError')
+  if (thrown instanceof Error) reply.send(thrown)
+  else if (isError === undefined) reply.send(new Error('The handler failed', { cause: thrown }))
+  else Object.assign(reply, { [isError]: true }).send(thrown)
 }
 
 /** Whether a handler has returned `reply`, which says that it answers later: a promise of that looks like one of nothing. */
@@ -70,8 +78,8 @@ function watchReturn (reply: FastifyReply): () => boolean {
 export const sendAnswer: onSendHookHandler = (request, reply, payload, done) => {
   const open = pending.get(reply)
   releaseConnection(request, reply)
-  // Fastify sends nothing a second time for an asynchronous error handler that returns nothing, as long as the response has not ended.
-  if (payload === undefined && keeping.has(reply)) return
+  // The first response counts. Fastify itself sends a second one, of nothing, for an asynchronous error handler that returns nothing.
+  if (keeping.has(reply) && (payload === undefined || reply.statusCode < 500)) return
   if (open === undefined) return done(null, replaceBody(reply, payload))
   pending.delete(reply)
   keeping.add(reply)
@@ -87,7 +95,7 @@ async function complete ({ call, upload, keep, headers: before }: Pending, reply
   const body = payload instanceof Response ? unpack(reply, payload) : payload
   const { answer, payload: sent } = await capture(reply.statusCode, reply.getHeaders(), body)
   // What failed on this side may succeed the next time.
-  const isFinal = answer.status < 500
+  const isFinal = answer.status < 500 && isSendable(sent)
   if (isFinal) await keep(answer)
   const described = call.describe(isFinal ? { ...upload, purpose: { ...upload.purpose!, answer } } : upload)
   if (call.protocol.getMethod(call.message) !== 'HEAD') {

@@ -4,7 +4,14 @@ import type { KeptAnswer } from './upload.js'
 
 /** An answer as it was, with what the protocol adds. */
 export function replay ({ status, headers }: Answer, kept: KeptAnswer): Answer {
-  return { status, headers: { ...kept.headers, ...headers }, body: Buffer.from(kept.body, 'base64') }
+  // To bytes without a type, Fastify gives one; nothing needs none.
+  const body = kept.body === '' ? undefined : Buffer.from(kept.body, 'base64')
+  return { status, headers: { ...kept.headers, ...headers }, ...body && { body } }
+}
+
+/** Whether Fastify sends it: what is anything else at this point is a 500. */
+export function isSendable (payload: unknown): boolean {
+  return payload === undefined || payload === null || typeof payload === 'string' || payload instanceof Uint8Array || isStream(payload) || (typeof payload === 'object' && 'pipe' in payload)
 }
 
 export interface Captured {

@@ -120,3 +120,56 @@ t.test('what belongs to one response alone is not kept: cookies, its length, its
   t.notOk('set-cookie' in headers)
   t.not(headers.date, 'then')
 })
+
+t.test('whatever a handler throws reaches the error handler as it is', async t => {
+  for (const thrown of [null, undefined, 'text', 7, { statusCode: 422, message: 'no' }, Object.freeze(Object.assign(new Error('no'), { statusCode: 422 }))]) {
+    const caught: unknown[] = []
+    const { port } = await startRoutes(t, app => {
+      app.setErrorHandler((error, _request, reply) => {
+        caught.push(error)
+        reply.code((error as { statusCode?: number } | null)?.statusCode ?? 500).send('caught')
+      })
+      app.post('/sync', app.tus.resumable(() => { throw thrown }))
+      app.post('/async', app.tus.resumable(async () => { throw thrown }))
+    })
+    const status = typeof thrown === 'object' && thrown !== null ? 422 : 500
+    for (const route of ['/sync', '/async']) t.match(await ask(t, port, 'POST', route, {}, 'hello'), { status, body: 'caught' }, `${route} ${String(thrown)}`)
+    t.equal(caught.length, 2)
+    for (const error of caught) t.equal(error, thrown)
+  }
+})
+
+t.test('of two responses of a handler, the first counts', async t => {
+  const { port } = await startRoutes(t, app => {
+    app.post('/documents', app.tus.resumable(async (_request, reply) => {
+      reply.send('first')
+      reply.send('second')
+    }))
+  })
+  t.match(await ask(t, port, 'POST', '/documents', {}, 'hello'), { status: 200, body: 'first' })
+  const path = await begin(t, port, 'hello', {}, '/documents')
+  for (let round = 0; round < 2; round++) t.match(await append(t, port, path, 5, '', '?1'), { status: 200, body: 'first' })
+})
+
+t.test('an answer without a body and a type is given again without a type', async t => {
+  const { port } = await startRoutes(t, app => {
+    app.post('/documents', app.tus.resumable(async (_request, reply) => reply.redirect('/elsewhere')))
+  })
+  const path = await begin(t, port, 'hello', {}, '/documents')
+  for (let round = 0; round < 2; round++) {
+    const { status, headers, body } = await append(t, port, path, 5, '', '?1')
+    t.match({ status, headers, body }, { status: 302, headers: { location: '/elsewhere', 'content-length': '0' }, body: '' })
+    t.notOk('content-type' in headers)
+  }
+})
+
+t.test('an answer that Fastify can not send is a 500, and is not kept', async t => {
+  let calls = 0
+  const { port } = await startRoutes(t, app => {
+    app.post('/documents', app.tus.resumable(async (_request, reply) => reply.type('text/plain').send(calls++ === 0 ? 7 : 'seven')))
+  })
+  const path = await begin(t, port, 'hello', {}, '/documents')
+  t.match(await append(t, port, path, 5, '', '?1'), { status: 500 })
+  for (let round = 0; round < 2; round++) t.match(await append(t, port, path, 5, '', '?1'), { status: 200, body: 'seven' })
+  t.equal(calls, 2)
+})
