@@ -55,6 +55,10 @@ export class RequestBody implements UploadBody {
   #wake: (() => void) | null = null
   #stall: NodeJS.Timeout | null = null
   #watch: RateWatch | null = null
+  #remindInterval: number | null = null
+  #reminder: NodeJS.Timeout | null = null
+  #reminded = false
+  #durable = 0
   #isShared = false
 
   constructor (source: Readable, options: BodyOptions) {
@@ -92,9 +96,17 @@ export class RequestBody implements UploadBody {
     this.start()
     this.#free()
     // A caller that comes back from a slow write takes at once what gathered meanwhile.
-    while (this.#failure === null && this.#state === 'open' && (this.#gathered === 0 || this.#isDubious())) await this.#wait(wanted)
+    while (this.#failure === null && !this.#reminded && this.#isWaiting()) await this.#wait(wanted)
     if (this.#failure !== null) throw this.#failure
+    const isReminder = this.#reminded && this.#isWaiting()
+    this.#reminded = false
+    if (isReminder) return NOTHING
     return this.#gathered === 0 ? null : this.#take()
+  }
+
+  /** Whether there is nothing to hand out yet. */
+  #isWaiting (): boolean {
+    return this.#state === 'open' && (this.#gathered === 0 || this.#isDubious())
   }
 
   /** Whether it has brought all that it may, and only its end can tell that it is not too long: what would be undone is better not written. */
@@ -103,6 +115,21 @@ export class RequestBody implements UploadBody {
     if (declared !== null || this.#received < limit) return false
     this.#resume()
     return true
+  }
+
+  /**
+   * Hands out an empty batch about every `interval` ms as long as the body brings nothing and its reader has bytes that are not durable, so that a reader which
+   * makes them durable in intervals does not wait for the next byte to come. To be called before the first `next`.
+   */
+  remindEvery (interval: number): void {
+    this.#remindInterval = interval
+    if (this.#state === 'open') this.#startReminder(interval)
+  }
+
+  /** Takes note that the first `count` bytes are durable. */
+  noteDurable (count: number): void {
+    this.#durable = count
+    this.#reminder?.refresh()
   }
 
   /** Ends it here: what has arrived is handed out still, then comes the end. */
@@ -130,6 +157,7 @@ export class RequestBody implements UploadBody {
     if (source.readableFlowing === false) source.resume()
     this.#isShared = isHeard(source, 1)
     this.#stall = setTimeout(this.#onStall, stallTimeout)
+    if (this.#remindInterval !== null) this.#startReminder(this.#remindInterval)
     if (minRate !== null) this.#watch = new RateWatch(minRate, () => this.#received, () => this.interrupt('stalled'))
   }
 
@@ -175,6 +203,12 @@ export class RequestBody implements UploadBody {
     setTimeout(() => { if (!this.#paused && this.#state === 'open') this.#source.resume() }, FOREIGN_PAUSE).unref()
   }
 
+  readonly #onReminder = (): void => {
+    if (this.#wake === null || this.#received - this.#gathered <= this.#durable) return
+    this.#reminded = true
+    this.#wake()
+  }
+
   readonly #onStall = (): void => {
     // While the storage is slow, it is not the client that stalls.
     if (this.#paused) this.#stall?.refresh()
@@ -192,6 +226,7 @@ export class RequestBody implements UploadBody {
     if (this.#state === 'open') {
       this.#options.budget.leave()
       if (this.#stall !== null) clearTimeout(this.#stall)
+      if (this.#reminder !== null) clearInterval(this.#reminder)
       this.#watch?.stop()
       const source = this.#source
       source.off('data', this.#onData)
@@ -204,6 +239,11 @@ export class RequestBody implements UploadBody {
     }
     this.#state = 'ended'
     this.#wake?.()
+  }
+
+  #startReminder (interval: number): void {
+    this.#reminder = setInterval(this.#onReminder, interval)
+    this.#reminder.unref()
   }
 
   #pause (): void {
@@ -259,6 +299,7 @@ function ignore (): void {}
 
 /** How long another reader may pause a stream, in ms. */
 const FOREIGN_PAUSE = 100
+const NOTHING: readonly Buffer[] = Object.freeze([])
 const DEFAULT_BATCH = 1024 * 1024
 /** A chunk of one byte costs a hundred in memory: their number is bounded too. */
 const MOST_CHUNKS = 1024

@@ -64,7 +64,7 @@ export function createEarly ({ options }: Context, { encodeAnnounced, encodeProg
   const send = (interim: ReturnType<typeof encodeAnnounced>) => interim !== null && sendInterim(reply, interim)
   return {
     announce: upload => send(encodeAnnounced(describe(upload))),
-    progress: offset => { send(encodeProgress?.(offset) ?? null) }
+    progress: encodeProgress === undefined ? null : offset => { send(encodeProgress(offset)) }
   }
 }
 

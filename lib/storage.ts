@@ -194,9 +194,9 @@ export interface Addition {
 /** The bytes of one request, in batches. */
 export interface UploadBody {
   /**
-   * Waits for what the connection brings, and resolves to it: one or more buffers in their order, about `wanted`
-   * bytes if they come fast, fewer if they come slowly. `null` is the end. More is gathered while the caller works on a
-   * batch, within a bound.
+   * Waits for what the connection brings, and resolves to it: buffers in their order, about `wanted` bytes if they come
+   * fast, fewer if they come slowly, and none if `onProgress` is due and nothing comes. `null` is the end. More is
+   * gathered while the caller works on a batch, within a bound.
    *
    * The buffers are the caller's until the next call, which may free them; those of a body with `keep: 'all-or-nothing'`, until the next but one.
    *

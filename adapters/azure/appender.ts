@@ -78,7 +78,7 @@ export class Appender implements Holder {
       if (batch === null) return
       const size = batch.reduce((sum, { length }) => sum + length, 0)
       await this.#store.budget.makeRoom(this.#region.getGrowth(Math.min(size, this.#blockSize)))
-      this.#touchedAt = Date.now()
+      if (size > 0) this.#touchedAt = Date.now()
       await this.#alone(() => this.#take(batch))
     }
   }

@@ -110,7 +110,7 @@ async function writeBody (store: Store, upload: OpenUpload, fd: number, addition
     for (let batch; (batch = await body.next(BATCH)) !== null; by = 'body') {
       by = 'write'
       const size = batch.reduce((sum, { byteLength }) => sum + byteLength, 0)
-      await store.files.write(fd, batch, size, end)
+      if (size > 0) await store.files.write(fd, batch, size, end)
       end += size
       copy?.add(batch, size)
       if (onProgress && keep === 'prefix' && Date.now() - reportedAt >= progressInterval) {

@@ -89,7 +89,7 @@ export class Appender implements Holder {
       if (batch === null) return
       const size = batch.reduce((sum, { length }) => sum + length, 0)
       await this.#store.budget.makeRoom(this.#region.getGrowth(size))
-      this.#touchedAt = Date.now()
+      if (size > 0) this.#touchedAt = Date.now()
       await this.#alone(() => this.#take(batch))
     }
   }

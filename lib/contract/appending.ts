@@ -135,6 +135,15 @@ export function testAppending (check: Check, reopen?: Reopen): void {
     assert.equal(await readAll(storage, id), 'abcdefghi'.slice(0, offset) + 'x')
   })
 
+  check('append: an empty batch is not the end of a body', async storage => {
+    const { id } = await createUpload(storage, { length: 100 })
+    const told: number[] = []
+    const body = makeBody([[Buffer.from('abc')], [], [], [Buffer.from('def')], []], null, () => pause(5))
+    assert.equal(await storage.append(id, { offset: 0, keep: 'prefix', body, onProgress: offset => told.push(offset), progressInterval: 1 }), 6)
+    assert.ok(told.every(offset => offset === 3 || offset === 6), `told ${told}`)
+    assert.equal(await readAll(storage, id), 'abcdef')
+  })
+
   for (const { keep, held } of [{ keep: 'prefix', held: 0 }, { keep: 'all-or-nothing', held: 1 }] as const) {
     check(`append, keep ${keep}: holds no batch for longer than it may`, async storage => {
       const bytes = randomBytes(7 * MIB)

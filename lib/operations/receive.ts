@@ -35,11 +35,11 @@ async function storeBody (context: Context, upload: Upload, command: Receiving, 
   if (wanted.requested) leave()
   else wanted.onRequest(leave)
   context.receiving.set(upload.id, upload)
-  const reporter = new Reporter(context, upload, exchange, () => body.interrupt('stopped'))
+  const reporter = new Reporter(context, upload, exchange, body)
   try {
     if (prepare !== null) await run(prepare, body)
     const { createdAt, offset: start } = upload
-    const offset = await context.storage.append(upload.id, { createdAt, offset: start, keep, ...reporter.addition, body: verified ?? body })
+    const offset = await context.storage.append(upload.id, { createdAt, offset: start, ...reporter.createAddition(keep), body: verified ?? body })
     const appended = offset > upload.offset ? changeState(upload, { offset, modifiedAt: new Date() }) : upload
     exchange.see(appended)
     await reporter.end(appended)

@@ -1,3 +1,4 @@
+import type { RequestBody } from '../body.js'
 import type { Context } from '../context.js'
 import { TUS_ERR_UPLOAD_STOPPED } from '../errors.js'
 import { StopUpload } from '../hooks.js'
@@ -15,25 +16,26 @@ export class Reporter {
   readonly #context: Context
   readonly #upload: Upload
   readonly #exchange: Exchange
-  readonly #stop: () => void
+  readonly #body: RequestBody
   #reported: number
   #running: Promise<void> | null = null
   #stopped: StopUpload | null = null
   #removed = false
 
-  /** @param stop ends the body */
-  constructor (context: Context, upload: Upload, exchange: Exchange, stop: () => void) {
+  constructor (context: Context, upload: Upload, exchange: Exchange, body: RequestBody) {
     this.#context = context
     this.#upload = upload
     this.#exchange = exchange
-    this.#stop = stop
+    this.#body = body
     this.#reported = upload.offset
   }
 
   /** What an `append` has to know to report, to hooks and to the client: nothing where nobody listens. */
-  get addition (): Pick<Addition, 'onProgress' | 'progressInterval'> {
-    if (!this.#context.hooks.has('postReceive') && this.#exchange.progress === null) return {}
-    return { onProgress: offset => this.#progress(offset), progressInterval: this.#context.options.progressInterval }
+  createAddition (keep: Addition['keep']): Pick<Addition, 'keep' | 'onProgress' | 'progressInterval'> {
+    const { hooks, options: { progressInterval } } = this.#context
+    if (keep !== 'prefix' || (!hooks.has('postReceive') && this.#exchange.progress === null)) return { keep }
+    this.#body.remindEvery(progressInterval)
+    return { keep, onProgress: offset => this.#progress(offset), progressInterval }
   }
 
   /**
@@ -59,6 +61,7 @@ export class Reporter {
   }
 
   #progress (offset: number): void {
+    this.#body.noteDurable(offset - this.#upload.offset)
     // What arrives between the word of a hook and the end of the body is no news any more, and must not take the word back.
     if (this.#stopped !== null) return
     this.#exchange.progress?.(offset)
@@ -70,7 +73,7 @@ export class Reporter {
     const { hooks } = this.#context
     this.#reported = upload.offset
     this.#stopped = await hooks.runReceive(this.#exchange.log, this.#exchange.request, upload)
-    if (this.#stopped !== null) this.#stop()
+    if (this.#stopped !== null) this.#body.interrupt('stopped')
   }
 
   async #remove (upload: Upload, { message, statusCode }: StopUpload): Promise<void> {

@@ -166,7 +166,7 @@ export function createIetf (version: Version): Protocol {
         ...formatLimit(offer, expiry && expiry.getTime() - Date.now(), version)
       }),
       // "These interim responses MUST NOT include the Location header field" (AP-14)
-      encodeProgress: (offset: number): Interim | null => version.hasProgress ? createInterim(version, { 'upload-offset': String(offset) }) : null
+      ...version.hasProgress && { encodeProgress: (offset: number): Interim => createInterim(version, { 'upload-offset': String(offset) }) }
     }
   }
 }

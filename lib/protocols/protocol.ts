@@ -100,8 +100,8 @@ export interface Protocol {
   encodeError(error: unknown, refused: Refused): Answer & { readonly body?: string }
   /** Tells early where a new upload is. A protocol without it has no interim responses. */
   readonly encodeAnnounced?: (upload: Described) => Interim | null
-  /** Tells which offset is durable. */
-  readonly encodeProgress?: (offset: number) => Interim | null
+  /** Tells which offset is durable. A protocol without it announces at most. */
+  readonly encodeProgress?: (offset: number) => Interim
   /** Headers that every response carries, whoever made it. */
   readonly headers: Readonly<Record<string, string>>
 }

@@ -46,6 +46,37 @@ t.test('does not touch the source before the first call', async t => {
   t.equal(source.readableFlowing, null)
 })
 
+t.test('reminds its reader, while nothing comes, of bytes that are not durable', async t => {
+  const source = makeSource()
+  const body = makeBody(source)
+  body.remindEvery(5)
+  const first = body.next()
+  await sleep(20)
+  source.push('abc')
+  t.equal(Buffer.concat(await first ?? []).toString(), 'abc', 'there was nothing to be reminded of')
+  t.strictSame(await body.next(), [], 'an empty batch')
+  t.strictSame(await body.next(), [], 'again, as long as they are not')
+  body.noteDurable(3)
+  const next = body.next()
+  await sleep(20)
+  source.push('def')
+  t.equal(Buffer.concat(await next ?? []).toString(), 'def')
+  source.push(null)
+  t.equal(await readAll(body), '')
+  t.equal(body.received, 6)
+})
+
+t.test('reminds nobody of bytes that wait for their end', async t => {
+  const source = makeSource()
+  const body = makeBody(source, { limit: 4 })
+  body.remindEvery(5)
+  const next = body.next()
+  source.push('abcd')
+  await sleep(20)
+  source.push(null)
+  t.equal(Buffer.concat(await next ?? []).toString(), 'abcd')
+})
+
 t.test('bytes that make up the declared length are handed out at once, the end when the stream says so', async t => {
   const source = makeSource()
   const body = makeBody(source, { declared: 4 })
