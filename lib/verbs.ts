@@ -83,7 +83,7 @@ const head: Verb = async call => {
   const { context, protocol, message, exchange, id } = call
   // In the draft a GET asks for the offset, too.
   if (message.method === 'GET') await checkReadable(context, id)
-  const completion = await inspect(context, id, exchange)
+  const completion = await inspect(context, id, protocol.inspection, exchange)
   exchange.see(completion.upload)
   return completion.answered ? null : withDecision(protocol.encodeInspected(call.describe(completion.upload)), completion)
 }

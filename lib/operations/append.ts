@@ -35,10 +35,11 @@ function appendInTurn (context: Context, admitted: UploadRef, command: AppendCom
     const found = await findFor(context, admitted, exchange, { appendAt: command.offset })
     checkUnanswered(exchange)
     const limited = isLimited(context, found, command) ? { ...command, maxSize: await context.options.maxSize(exchange.request, found.id) } : command
+    const ruled = settleEnding(found, limited)
     let received: Upload
     try {
       check(context, found, limited)
-      received = await receiveAsAgreed(context, found, limited, exchange, wanted)
+      received = await receiveAsAgreed(context, found, ruled, exchange, wanted)
       if (command.completion === 'at-end-of-body') received = await end(context, received)
     } catch (error) {
       return removeOnOverflow(context, found, command, exchange, error)
@@ -53,6 +54,11 @@ function appendInTurn (context: Context, admitted: UploadRef, command: AppendCom
 /** Whether a function of the application has to say how large the upload may become. */
 function isLimited ({ options }: Context, upload: Upload, { length }: AppendCommand): boolean {
   return options.hasOwnMaxSize && (length !== null || upload.length === null)
+}
+
+/** The rule by which an upload was created holds for all that fill it: what is complete for one client is so for the other. */
+function settleEnding (upload: Upload, command: AppendCommand): AppendCommand {
+  return command.completion !== 'at-length' && command.isCompleteAtLength(upload) ? { ...command, completion: 'at-length' } : command
 }
 
 function check (context: Context, upload: Upload, command: AppendCommand): void {

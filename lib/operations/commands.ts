@@ -1,4 +1,4 @@
-import type { Metadata, Purpose } from '../upload.js'
+import type { Metadata, Purpose, Upload } from '../upload.js'
 import type { Verification } from '../verified-body.js'
 
 /** A request to create an upload, whatever protocol said it. */
@@ -35,7 +35,15 @@ export interface AppendCommand extends BodyCommand {
   /** Declared total, in bytes, if the request tells it; `null` if it does not. */
   readonly length: number | null
   readonly completion: Ending
+  /** Whether an upload is complete at its length whatever a request says of its end, because the protocol that created it has it so. */
+  readonly isCompleteAtLength: (upload: Pick<Upload, 'echo'>) => boolean
   readonly digests: Purpose['digests']
+}
+
+/** A request for the offset of an upload. */
+export interface InspectCommand {
+  /** Whether its client takes an upload for complete whose offset is its length. */
+  readonly isCompleteAtLength: boolean
 }
 
 /**

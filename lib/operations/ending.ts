@@ -1,6 +1,6 @@
 import type { Context } from '../context.js'
 import { TUS_ERR_DIGEST_MISMATCH, TUS_ERR_LENGTH_MISMATCH } from '../errors.js'
-import type { NewUpload, Purpose, Upload } from '../upload.js'
+import { isFull, type NewUpload, type Purpose, type Upload } from '../upload.js'
 import type { AppendCommand, Ending } from './commands.js'
 import type { Exchange } from './exchange.js'
 import { updateSame } from './identity.js'
@@ -25,12 +25,24 @@ export function agree (context: Context, upload: Upload, wish: Wish): Promise<Up
   if (upload.complete) return upload
   const { completes, purpose } = decide(context, upload, wish)
   if (completes === upload.completes && purpose === upload.purpose) return upload
+  let wasComplete = false
   // Another process may have noted something else meanwhile: a digest must not be lost, and what is complete stays so.
-  return updateSame(context, upload, present => present.complete ? null : decide(context, present, wish)).then(present => {
-    if (present?.complete && present.offset === upload.offset) return present
-    return { ...upload, completes, purpose, ...present && !present.complete && { completes: present.completes, purpose: present.purpose } }
+  return updateSame(context, upload, present => {
+    wasComplete = present.complete
+    return wasComplete ? null : decide(context, present, wish)
+  }).then(present => {
+    if (wasComplete && present?.offset === upload.offset) return present
+    // One that is complete by these words alone has yet to be told of.
+    return { ...upload, completes, purpose, ...present && !wasComplete && { completes: present.completes, purpose: present.purpose } }
   })
 }
+
+/** What a client that takes an upload for complete at its length says by asking where it is, if it is there: that this is all. */
+export function agreeToLength (context: Context, upload: Upload): Promise<Upload> | Upload {
+  return isFull(upload) ? agree(context, upload, AT_LENGTH) : upload
+}
+
+const AT_LENGTH: Wish = { completion: 'at-length', digests: {} }
 
 /** @throws TUS_ERR_DIGEST_MISMATCH if another digest was given before */
 function decide (context: Context, { partial, completes, purpose: known }: Upload, wish: Wish): Pick<Upload, 'completes' | 'purpose'> {

@@ -87,9 +87,12 @@ export function createIetf (version: Version): Protocol {
         offset,
         length: decodeLength(message, offset, complete, content),
         completion: chooseEnding(complete, content, version),
+        isCompleteAtLength: isOfOther,
         digests: decodeReprDigests(headers)
       }
     },
+
+    inspection: { isCompleteAtLength: version.endsAtLength },
 
     encodeOffer (offer) {
       return { status: 204, headers: { ...formatLimit(offer, offer.lifetime, version), 'accept-patch': CONTENT_TYPE } }
@@ -191,6 +194,11 @@ function decodeLength ({ headers }: Message, offset: number, complete: boolean, 
   if (implied !== null && declared! > LARGEST_INTEGER) throw TUS_ERR_UPLOAD_TOO_LARGE({ max: LARGEST_INTEGER })
   if (announced !== null && implied !== null && announced !== implied) throw TUS_ERR_LENGTH_MISMATCH()
   return announced ?? implied
+}
+
+/** An upload of tus is complete at its length for the client that created it, and for the application: `?0` can't mean that more comes. */
+function isOfOther ({ echo }: Pick<Upload, 'echo'>): boolean {
+  return echo.protocol !== IETF_ECHO.protocol
 }
 
 /** With a known size the length says when all is there; else only the end of the body does. */

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { ChecksumAlgorithm } from '../checksum.js'
-import type { AppendCommand, CreateCommand } from '../operations/commands.js'
+import type { AppendCommand, CreateCommand, InspectCommand } from '../operations/commands.js'
 import type { Extension } from '../extensions.js'
 import type { KeptAnswer, Upload } from '../upload.js'
 
@@ -85,6 +85,8 @@ export interface Protocol {
   decodeCreate(message: Message, offer: Offer): CreateCommand | Promise<CreateCommand>
   /** @throws TusError */
   decodeAppend(message: Message, offer: Offer): AppendCommand
+  /** What a request for the offset asks, beside that. */
+  readonly inspection: InspectCommand
   encodeOffer(offer: Offer): Answer
   encodeCreated(upload: Described, received: boolean): Answer
   encodeAppended(upload: Described): Answer

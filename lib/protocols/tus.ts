@@ -49,8 +49,10 @@ export const tus: Protocol = {
     const body = decodeBody(message, offer, message.getContent())
     const offset = parseInteger('Upload-Offset', headers['upload-offset'])
     if (offset === null) throw TUS_ERR_HEADER_MISSING({ header: 'Upload-Offset' })
-    return { offset, length: parseInteger('Upload-Length', headers['upload-length']), completion: 'at-length', digests: NONE, ...body }
+    return { offset, length: parseInteger('Upload-Length', headers['upload-length']), completion: 'at-length', isCompleteAtLength: () => true, digests: NONE, ...body }
   },
+
+  inspection: { isCompleteAtLength: true },
 
   encodeOffer ({ extensions, maxSize, checksumAlgorithms }) {
     return {

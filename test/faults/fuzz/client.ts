@@ -253,7 +253,8 @@ export class Client {
 
   /** What a spoiled request created by chance belongs to nobody else. */
   #adopt ({ slot, attempt }: Flight, reply: Reply, before: string | null): void {
-    const id = getField(reply, 'location')?.split('/').at(-1) ?? getField(reply, 'x-document')
+    // A query that a spoiled request had comes back in the URL, and names no other upload.
+    const id = getField(reply, 'location')?.split('?')[0]!.split('/').at(-1) ?? getField(reply, 'x-document')
     if (id === undefined || id === slot.id) return
     if (before === null && slot.id === null && slot !== STRAY && attempt.refusable) slot.fill({ id, certain: false, genuine: false, target: attempt.request.path.startsWith('/documents') })
     else this.#strays.push(id)

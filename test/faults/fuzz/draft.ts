@@ -2,7 +2,7 @@ import type { Attempt } from './attempt.js'
 import { chooseDialect, formatCount, formatEnd, formatVersion, NO_BOOLEANS, NO_COUNTS, type Dialect } from './dialects.js'
 import { drawBody, drawDigests, type Digests, type DraftBody } from './draft-bodies.js'
 import { checkDocument, inspectDraft, settleEnd, tellState } from './draft-replies.js'
-import { attempt, getId, pathOf, tolerate, want, wantField } from './grammar.js'
+import { attempt, getId, pathOf, settleAsked, tolerate, want, wantField } from './grammar.js'
 import type { Random } from './random.js'
 import { getField, type Reply } from './replies.js'
 import { makeRequest, serialize, type Header, type Request } from './request.js'
@@ -48,9 +48,12 @@ function makeInspection (random: Random, slot: Slot, dialect: Dialect): Attempt 
   return attempt(asked, reply => {
     if (slot.kind === 'partial' && asked.method === 'GET') return want(reply, 404)
     if (slot.kind === 'final' && slot.offset !== slot.length) return want(reply, 403)
-    slot.answered = slot.target && slot.complete
-    const isLengthTold = dialect.tellsLength && slot.length !== null
-    return want(reply, 204) ?? tellState(slot, dialect, reply) ?? wantField(reply, 'cache-control', 'no-store') ?? (isLengthTold ? wantField(reply, 'upload-length', String(slot.length)) : null)
+    const settle = () => {
+      slot.answered = slot.target && slot.complete
+      const isLengthTold = dialect.tellsLength && slot.length !== null
+      return want(reply, 204) ?? tellState(slot, dialect, reply) ?? wantField(reply, 'cache-control', 'no-store') ?? (isLengthTold ? wantField(reply, 'upload-length', String(slot.length)) : null)
+    }
+    return dialect.endsAtLength ? settleAsked(slot, reply, settle) : settle()
   })
 }
 
@@ -193,9 +196,9 @@ function settleAppend ({ slot, dialect, isEnd, size, body, announced, digests }:
   if (body.digest === 'wrong') return want(reply, 400)
   if (known === null) return want(reply, 400)
   const length = isEnd ? limit ?? end : limit
-  const told = isWhole || isEnd || dialect.endsAtLength
+  const told = isWhole || isEnd || dialect.endsAtLength || slot.endsAtLength
   if (isEnd && body.isChunked && length !== end) {
-    slot.fill({ ...slot, id: slot.id!, offset: end, length, told: false, digests: known })
+    slot.fill({ ...slot, id: slot.id!, offset: end, length, told: slot.endsAtLength, digests: known })
     return want(reply, 400)
   }
   if (told && length === end) return settleEnd(slot, dialect, reply, { ...slot, offset: end, length, told, digests: known })

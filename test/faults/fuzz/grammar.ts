@@ -31,13 +31,24 @@ export function pathOf ({ id, target }: Slot): string {
 /** Asks what has become of an upload of which that is not certain. */
 export function makeInspection (slot: Slot): Attempt {
   return attempt(makeRequest('HEAD', pathOf(slot), [TUS]), reply => {
-    if (slot.certain) return want(reply, slot.id === null ? 404 : 200) ?? compare(slot, reply) ?? noteAnswer(slot)
+    if (slot.certain) return settleAsked(slot, reply, () => want(reply, slot.id === null ? 404 : 200) ?? compare(slot, reply) ?? noteAnswer(slot))
     if (slot.range !== null) return want(reply, 200) ?? learnOffset(slot, slot.range, reply)
-    if (reply.status === 404) slot.clear()
+    // Full, and not what a lost request of the draft had said that it is.
+    const isRemoved = reply.status === 400 && slot.bilingual
+    if (reply.status === 404 || isRemoved) slot.clear()
     else if (reply.status !== 200) return `HEAD of an upload is answered by ${reply.status}`
     else learn(slot, reply)
     return null
   })
+}
+
+/** Whoever goes by the length says by asking for a full upload that this is all. */
+export function settleAsked (slot: Slot, reply: Reply, settle: () => string | null): string | null {
+  const { id, offset, length, kind, complete } = slot
+  if (id === null || offset !== length || kind === 'final') return settle()
+  if (!complete && isDoomed(slot, length)) return want(reply, 400) ?? slot.clear() ?? null
+  slot.told = true
+  return settle()
 }
 
 export function makeTermination (slot: Slot): Attempt {

@@ -25,7 +25,7 @@ export class Slot {
   range: readonly [least: number, most: number] | null = null
   /** Whether its bytes are known. */
   genuine = true
-  /** Whether somebody has said that the length is the end: uploads of the draft may be full, and yet not complete. */
+  /** Whether somebody has said that the length is the end: those that were created in the draft may be full, and yet not complete. */
   told = true
   /** Whose words created it. */
   protocol: 'tus' | 'ietf' = 'tus'
@@ -39,6 +39,11 @@ export class Slot {
   loose = false
   /** A request about it is on its way. */
   busy = false
+
+  /** Whose length is its end, whoever fills it and whatever that one says. */
+  get endsAtLength (): boolean {
+    return this.protocol === 'tus'
+  }
 
   get complete (): boolean {
     return this.id !== null && this.told && this.offset === this.length
