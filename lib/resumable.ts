@@ -7,6 +7,7 @@ import type { Context } from './context.js'
 import type { Cors } from './cors.js'
 import { TUS_ERR_ROUTE_INVALID } from './errors.js'
 import { answer, sendAnswer, type Handler } from './handler-answer.js'
+import { addFirstHook } from './hook-lists.js'
 import { getTargetIdOf, getTargetLocation } from './location.js'
 import { createDescription, type OwnLabels, type Resource } from './openapi/document.js'
 import type { ResolvedOptions } from './options.js'
@@ -40,18 +41,40 @@ export type MakeResumable = <
  */
 export function createResumable (app: FastifyInstance, context: Context, cors: Cors): MakeResumable {
   const handlers = new WeakMap<object, Handler>()
-  app.addHook('onRoute', function (route) {
+  const routes = new WeakMap<object, Prepared>()
+  // Before an `onRoute` hook of the application can wrap the handler, as @fastify/websocket and tracers do.
+  addFirstHook(app, 'onRoute', (route: RouteOptions) => {
     const first = firstRoutes.get(route.handler)
     if (first !== undefined) followGuards(route, first)
     const handler = handlers.get(route.handler)
-    if (handler !== undefined) prepare(this, route, createSite(context, route, handler, this), cors)
+    if (handler === undefined) return
+    const prepared: Prepared = { handler, respond: refuseRoute }
+    route.handler = (request, reply) => prepared.respond(request, reply)
+    routes.set(route, prepared)
+  })
+  app.addHook('onRoute', function (route) {
+    const prepared = routes.get(route)
+    if (prepared !== undefined) prepared.respond = prepare(this, route, createSite(context, route, prepared.handler, this), cors)
   })
   return handler => {
-    const mark = () => { throw TUS_ERR_ROUTE_INVALID({ expected: 'registered in the scope that has app.tus, or inside of it' }) }
+    const mark = () => refuseRoute()
     handlers.set(mark, handler as unknown as Handler)
     return mark as unknown as typeof handler
   }
 }
+
+/** What a route does that this plugin was not told of. */
+function refuseRoute (): never {
+  throw TUS_ERR_ROUTE_INVALID({ expected: 'registered in the scope that has app.tus, or inside of it' })
+}
+
+/** A route between the first and the last look at its options. */
+interface Prepared {
+  readonly handler: Handler
+  respond: Respond
+}
+
+type Respond = (request: FastifyRequest, reply: FastifyReply) => unknown
 
 interface TargetSite {
   readonly name: string
@@ -110,7 +133,8 @@ function getFolder (name: string): string {
   return `/~${name.toLowerCase()}`
 }
 
-function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: string }, { name, document, forTarget, forUpload }: TargetSite, cors: Cors): void {
+/** Returns what handles a request to the route. */
+function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: string }, { name, document, forTarget, forUpload }: TargetSite, cors: Cors): Respond {
   const { constraints, routePath } = route
   // The body is a stream: there is nothing to validate.
   const { body: _body, ...first } = route.schema ?? {}
@@ -120,8 +144,7 @@ function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: 
     ...route.schema && { schema: first },
     preParsing: [...[route.preParsing ?? []].flat(), hideContentType],
     onSend: [...[route.onSend ?? []].flat(), sendAnswer, cors.addNames],
-    config: cors.prepare(instance, route.config),
-    handler: (request: FastifyRequest, reply: FastifyReply) => handle(forTarget(request), CREATION, request, reply)
+    config: cors.prepare(instance, route.config)
   })
   acceptAnyContent(instance)
   watchAnswers(instance)
@@ -142,8 +165,10 @@ function prepare (instance: FastifyInstance, route: RouteOptions & { routePath: 
     url: `${path}${getFolder(name)}/*`,
     handler: answerForUpload
   })
-  if (instance.hasRoute({ method: 'OPTIONS', url: `${instance.prefix}${routePath}`, ...constraints && { constraints } })) return
+  const respond: Respond = (request, reply) => handle(forTarget(request), CREATION, request, reply)
+  if (instance.hasRoute({ method: 'OPTIONS', url: `${instance.prefix}${routePath}`, ...constraints && { constraints } })) return respond
   instance.route({ ...shared, config: cors.prepare(instance, document('target')), preParsing: route.preParsing!, method: 'OPTIONS', url: routePath, handler: (request, reply) => handle(forTarget(request), DESCRIPTION, request, reply) })
+  return respond
 }
 
 /**

@@ -1,5 +1,8 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type RouteShorthandOptions } from 'fastify'
+import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
+import { createMemoryStorage } from '../../adapters/memory/index.js'
+import fastifyTus from '../../lib/index.js'
 import { startRoutes } from '../support/app.js'
 import { ask, getPath, type Headers } from '../support/ietf.js'
 
@@ -115,3 +118,27 @@ async function tryAll (t: Test, port: number, path: string, { status = 403, diff
     t.notMatch(response.body + JSON.stringify(response.headers), SECRET)
   }
 }
+
+t.test('a route whose handler was wrapped before, as @fastify/websocket and tracers do, takes uploads, and what guards it guards them', async t => {
+  const wrapped: string[] = []
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.addHook('onRoute', route => {
+    const { handler } = route
+    route.handler = function (request, reply) {
+      wrapped.push(`${request.method} ${route.url}`)
+      return handler.call(this, request, reply)
+    }
+  })
+  await app.register(fastifyTus, { storage: createMemoryStorage() })
+  app.addHook('onRoute', route => { if (route.method === 'POST' && route.url === '/documents') route.onRequest = byCallback })
+  app.post('/documents', app.tus.resumable(async ({ upload }) => `${SECRET}: ${upload?.length}`))
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = app.server.address() as AddressInfo
+  t.match(await ask(t, port, 'POST', '/documents', { user: 'a' }, 'hello'), { status: 200, body: `${SECRET}: 5` })
+  const path = getPath(await ask(t, port, 'POST', '/documents', { 'upload-complete': '?0', user: 'a' }, 'hello'))
+  t.same(wrapped, ['POST /documents', 'POST /documents'])
+  await tryAll(t, port, path, {})
+  t.match(await ask(t, port, 'PATCH', path, { 'content-type': 'application/partial-upload', 'upload-offset': '5', 'upload-complete': '?1', user: 'a' }, ''), { status: 200, body: `${SECRET}: 5` })
+  t.same(wrapped.slice(2), ['PATCH /documents/~post/*'])
+})
