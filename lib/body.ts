@@ -15,6 +15,8 @@ export interface BodyOptions {
   readonly limit: number
   /** The error for a body that brings more than `limit`. */
   readonly overflow: () => Error
+  /** Throws where what came after the last byte makes the whole body worthless. */
+  readonly checkEnd: () => void
   /** How long it may bring nothing, in ms. */
   readonly stallTimeout: number
   /** The least that it must bring; `null` is nothing. */
@@ -26,7 +28,7 @@ export interface BodyOptions {
    * the source brings.
    */
   readonly held: 0 | 1 | null
-  /** Whether the client has reset the stream of its request, so that its end is none; `null` over HTTP/1, which has no such thing. */
+  /** Whether the client has reset the stream of its request, so that its end is none; `null` over HTTP/1. */
   readonly isReset: (() => boolean) | null
 }
 
@@ -67,8 +69,8 @@ export class RequestBody implements UploadBody {
   }
 
   /**
-   * Why it ended early; `null` if it did not. A stream may be reset right after its end: some clients end what they cancel. Where nothing but
-   * that end tells the size, it does not count then.
+   * Why it ended early; `null` if it did not. A stream may be reset right after its end: some clients end what they
+   * cancel. Where nothing but that end tells the size, it does not count then.
    */
   get interruption (): Interruption | null {
     const { declared, isReset } = this.#options
@@ -109,10 +111,13 @@ export class RequestBody implements UploadBody {
     return this.#state === 'open' && (this.#gathered === 0 || this.#isDubious())
   }
 
-  /** Whether it has brought all that it may, and only its end can tell that it is not too long: what would be undone is better not written. */
+  /**
+   * Whether it has brought all that it may, and only its end can tell that it is not too long, or, over HTTP/2, that
+   * nothing comes after it: what would be undone is better not written.
+   */
   #isDubious (): boolean {
-    const { declared, limit } = this.#options
-    if (declared !== null || this.#received < limit) return false
+    const { declared, limit, isReset } = this.#options
+    if ((declared !== null && isReset === null) || this.#received < limit) return false
     this.#resume()
     return true
   }
@@ -169,7 +174,7 @@ export class RequestBody implements UploadBody {
 
   readonly #onData = (chunk: Buffer): void => {
     this.#received += chunk.length
-    if (this.#received > this.#options.limit) return this.#fail()
+    if (this.#received > this.#options.limit) return this.#fail(this.#options.overflow())
     this.#isShared ||= isHeard(this.#source, 1)
     this.#chunks.push(chunk)
     this.#gathered += chunk.length
@@ -185,11 +190,16 @@ export class RequestBody implements UploadBody {
   }
 
   readonly #onEnd = (): void => {
-    const { declared, isReset } = this.#options
+    const { declared, isReset, checkEnd } = this.#options
     // Only HTTP/2 can end a stream in order before the declared length is there.
-    if (isReset?.() || (declared !== null && this.#received < declared)) this.interrupt('client-gone')
+    if (isReset?.() || (declared !== null && this.#received < declared)) return this.interrupt('client-gone')
+    try {
+      checkEnd()
+    } catch (error) {
+      return this.#fail(error as Error)
+    }
     // The reset of a stream that was ended for that comes right after it.
-    else if (isReset !== null && declared === null) setImmediate(() => this.#end())
+    if (isReset !== null && declared === null) setImmediate(() => this.#end())
     else this.#end()
   }
 
@@ -215,8 +225,8 @@ export class RequestBody implements UploadBody {
     else this.interrupt('stalled')
   }
 
-  #fail (): void {
-    this.#failure = this.#options.overflow()
+  #fail (failure: Error): void {
+    this.#failure = failure
     this.#chunks = []
     this.#gathered = 0
     this.#end()

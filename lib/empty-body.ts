@@ -3,14 +3,15 @@ import { isReset } from './content.js'
 import { getSource } from './untouched-body.js'
 
 /**
- * Whether a body of unknown size ends without a byte. Waits for its end or its first byte, 5 s at most; that byte is lost, so
- * this is for a body that would be refused.
+ * Whether a body of unknown size ends without a byte, and without trailers. Waits for its end or its first byte, 5 s at
+ * most; that byte is lost, so this is for a body that would be refused.
  *
  * A client that asks whether to send (`Expect`) has something to send: nothing is read then.
  */
 export async function isEmpty (request: FastifyRequest): Promise<boolean> {
+  const { headers, raw } = request
   const source = getSource(request)
-  if (request.headers.expect !== undefined || source.readableDidRead || source.destroyed || isReset(request.raw)) return false
+  if (headers.expect !== undefined || source.readableDidRead || source.destroyed || isReset(raw)) return false
   if (source.readableEnded) return true
   return await new Promise(resolve => {
     const settle = (empty: boolean) => {
@@ -20,7 +21,8 @@ export async function isEmpty (request: FastifyRequest): Promise<boolean> {
       resolve(empty)
     }
     const refuse = () => settle(false)
-    const listeners = { data: refuse, error: refuse, close: refuse, end: () => settle(!isReset(request.raw)) }
+    const accept = () => settle(!isReset(raw) && Object.keys(raw.trailers ?? {}).length === 0)
+    const listeners = { data: refuse, error: refuse, close: refuse, end: accept }
     const timer = setTimeout(refuse, PATIENCE)
     for (const [event, listener] of Object.entries(listeners)) source.on(event, listener)
     source.resume()

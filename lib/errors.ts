@@ -57,6 +57,7 @@ export const TUS_ERR_CONTENT_ENCODING = define('TUS_ERR_CONTENT_ENCODING', 415, 
 export const TUS_ERR_CHECKSUM_INVALID = define('TUS_ERR_CHECKSUM_INVALID', 400, () => 'Upload-Checksum must be the name of an algorithm and its Base64 digest, behind a single space')
 export const TUS_ERR_CHECKSUM_ALGORITHM = define<{ supported: string }>('TUS_ERR_CHECKSUM_ALGORITHM', 400, f => `The algorithm of Upload-Checksum must be one of: ${f.supported}`)
 export const TUS_ERR_CHECKSUM_MISMATCH = define<{ algorithm: string }>('TUS_ERR_CHECKSUM_MISMATCH', 460, f => `The bytes do not have the ${f.algorithm} checksum that was announced`)
+export const TUS_ERR_TRAILER_REFUSED = define<{ header: string, expected: string }>('TUS_ERR_TRAILER_REFUSED', 400, f => `${f.header} came in a trailer: it must be ${f.expected}`)
 export const TUS_ERR_DIGEST_INVALID = define<{ header: string }>('TUS_ERR_DIGEST_INVALID', 400, f => `${f.header} must be a dictionary of digests as byte sequences of their length`)
 export const TUS_ERR_DIGEST_MISMATCH = define<{ algorithm: string }>('TUS_ERR_DIGEST_MISMATCH', 400, f => `The upload does not have the ${f.algorithm} digest that was announced`)
 export const TUS_ERR_UPLOAD_NOT_FOUND = define('TUS_ERR_UPLOAD_NOT_FOUND', 404, () => 'There is no such upload')

@@ -35,6 +35,7 @@ export function createExchange ({ options, budget, openBodies }: Context, reques
         declared: limits.declared,
         limit: limits.limit,
         overflow: limits.overflow,
+        checkEnd: limits.checkEnd,
         stallTimeout: options.stallTimeout,
         minRate: options.minRate,
         budget,

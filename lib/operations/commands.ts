@@ -58,6 +58,8 @@ export interface BodyCommand {
   readonly declared: number | null
   /** How its bytes are to be verified; `null` if nothing was announced. Unverified bytes do not count. */
   readonly verification: Verification | null
+  /** Looks at what came after the bytes, when all of them are there. Where it throws, nothing of the body counts. */
+  readonly checkEnd: () => void
   /** What becomes of the upload if the body goes beyond its length. The body is refused either way. */
   readonly onOverflow: 'keep' | 'remove'
   /** How large an upload without a length may become, in bytes, where a function of the application has decided that for this request. */

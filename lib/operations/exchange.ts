@@ -26,7 +26,7 @@ export interface Exchange {
    */
   readonly answer: ((upload: Upload, keep: (answer: KeptAnswer) => Promise<void>) => Promise<void>) | null
   /** Lets the body come in. To be called once, after everything that could refuse the request. */
-  openBody(limits: Pick<BodyOptions, 'declared' | 'limit' | 'overflow'> & Pick<Addition, 'keep'>): RequestBody
+  openBody(limits: Pick<BodyOptions, 'declared' | 'limit' | 'overflow' | 'checkEnd'> & Pick<Addition, 'keep'>): RequestBody
 }
 
 /**

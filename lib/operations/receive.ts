@@ -23,7 +23,7 @@ import { Reporter } from './report.js'
 export async function receive (context: Context, upload: Upload, command: Receiving, exchange: Exchange, wanted: Wanted, prepare: (() => Promise<void>) | null = null): Promise<Upload> {
   const keep = getKeep(command)
   const { limit, overflow } = limitBody(context, upload, command.maxSize)
-  const body = exchange.openBody({ keep, declared: command.declared, limit, overflow })
+  const body = exchange.openBody({ keep, declared: command.declared, limit, overflow, checkEnd: command.checkEnd })
   const store = () => storeBody(context, upload, command, exchange, wanted, prepare, body)
   return await (appends.hasSubscribers ? appends.tracePromise(store, { upload, body }) : store())
 }

@@ -4,7 +4,7 @@ import {
 } from '../errors.js'
 import type { BodyCommand, Ending } from '../operations/commands.js'
 import type { Upload } from '../upload.js'
-import { decodeContentDigest, decodeReprDigests, encodeReprDigests } from './digests.js'
+import { decodeContentDigest, decodeReprDigests, encodeReprDigests, hasContentDigest } from './digests.js'
 import { encodeFacts } from './http-facts.js'
 import { decodeMetadata, formatComplete, formatLimit, isPartialUpload, parseComplete, parseCount } from './ietf-headers.js'
 import { formatProblem, getProblemType, getStatus } from './ietf-problems.js'
@@ -65,9 +65,9 @@ export function createIetf (version: Version): Protocol {
         partial: false,
         parts: null,
         // Nothing can be wrong, too: a digest of it counts as that of any other content (XX-5).
-        body: content.present || headers['content-digest'] !== undefined ? decodeBody(message, content) : null,
+        body: content.present || hasContentDigest(message) ? decodeBody(message, content) : null,
         completion: chooseEnding(complete, content, version),
-        digests: decodeReprDigests(headers),
+        digests: decodeReprDigests(message),
         resumable: true,
         whenCut: complete ? 'refused' : 'created'
       }
@@ -88,7 +88,7 @@ export function createIetf (version: Version): Protocol {
         length: decodeLength(message, offset, complete, content),
         completion: chooseEnding(complete, content, version),
         isCompleteAtLength: isOfOther,
-        digests: decodeReprDigests(headers)
+        digests: decodeReprDigests(message)
       }
     },
 
@@ -208,10 +208,10 @@ function chooseEnding (complete: boolean, { declared }: Content, { endsAtLength 
 }
 
 /** Node undoes `chunked`, and hands out a compression inside of it as if it were the bytes (XX-2). */
-function decodeBody ({ headers }: Message, { declared }: Content): BodyCommand {
-  if ((headers['transfer-encoding'] ?? 'chunked').toLowerCase() !== 'chunked') throw TUS_ERR_CONTENT_ENCODING()
+function decodeBody (message: Message, { declared }: Content): BodyCommand {
+  if ((message.headers['transfer-encoding'] ?? 'chunked').toLowerCase() !== 'chunked') throw TUS_ERR_CONTENT_ENCODING()
   // "marking the upload resource invalid and rejecting any further interaction with it" (AP-12)
-  return { declared, verification: decodeContentDigest(headers), onOverflow: 'remove' }
+  return { declared, ...decodeContentDigest(message), onOverflow: 'remove' }
 }
 
 /** What HTTP says of the representation, and what tus-js-client says in its own words whatever protocol it speaks. */

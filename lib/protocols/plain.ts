@@ -1,5 +1,5 @@
 import { TUS_ERR_CONTENT_ENCODING, TusError } from '../errors.js'
-import { decodeContentDigest, decodeReprDigests, encodeReprDigests } from './digests.js'
+import { decodeContentDigest, decodeReprDigests, encodeReprDigests, hasContentDigest } from './digests.js'
 import { encodeFacts } from './http-facts.js'
 import { decodeMetadata } from './ietf-headers.js'
 import { getStatus } from './ietf-problems.js'
@@ -13,9 +13,10 @@ export const plain: Protocol = {
 
   name: 'plain',
 
-  decodeCreate ({ headers, getContent }, { maxMetadataSize }) {
+  decodeCreate (message, { maxMetadataSize }) {
+    const { headers } = message
     if ((headers['transfer-encoding'] ?? 'chunked').toLowerCase() !== 'chunked') throw TUS_ERR_CONTENT_ENCODING()
-    const { present, declared } = getContent()
+    const { present, declared } = message.getContent()
     return {
       length: declared,
       metadata: decodeMetadata(headers, maxMetadataSize),
@@ -23,9 +24,9 @@ export const plain: Protocol = {
       echoMetadata: () => ({}),
       partial: false,
       parts: null,
-      body: present || headers['content-digest'] !== undefined ? { declared, verification: decodeContentDigest(headers), onOverflow: 'remove' } : null,
+      body: present || hasContentDigest(message) ? { declared, ...decodeContentDigest(message), onOverflow: 'remove' } : null,
       completion: declared === null ? 'at-end-of-body' : 'at-length',
-      digests: decodeReprDigests(headers),
+      digests: decodeReprDigests(message),
       resumable: false,
       whenCut: 'refused'
     }

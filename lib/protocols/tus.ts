@@ -10,9 +10,11 @@ import { encodeFacts, RETRY_AFTER } from './http-facts.js'
 import { getOverride } from './method-override.js'
 import type { Content, Message, Offer, Protocol } from './protocol.js'
 import { formatMetadata, parseChecksum, parseConcat, parseInteger, parseMetadata } from './tus-headers.js'
+import { checkTrailers, isAnnounced } from './trailers.js'
 
 const VERSION = '1.0.0'
 const CONTENT_TYPE = 'application/offset+octet-stream'
+const CHECKSUM = 'Upload-Checksum'
 const NONE = {}
 const NO_CONTENT: Content = { present: false, declared: 0 }
 const RESUMABLE = { 'tus-resumable': VERSION }
@@ -242,7 +244,8 @@ function decodeBody (message: Message, offer: Offer, { declared }: Content): Bod
   if (coding !== undefined && coding.toLowerCase() !== 'identity') throw TUS_ERR_CONTENT_ENCODING()
   // Node undoes `chunked`, and hands out a compression inside of it as if it were the bytes.
   if (transfer !== undefined && transfer.toLowerCase() !== 'chunked') throw TUS_ERR_CONTENT_ENCODING()
-  return { declared, verification: decodeChecksum(message, offer), onOverflow: 'keep' }
+  const checkEnd = () => checkTrailers(message, [CHECKSUM])
+  return { declared, verification: decodeChecksum(message, offer), checkEnd, onOverflow: 'keep' }
 }
 
 /** As nearly all clients write it, or in another form of the same. */
@@ -250,18 +253,19 @@ function isOffsetStream (type: string | undefined): boolean {
   return type === CONTENT_TYPE || type?.split(';', 1)[0]!.trim().toLowerCase() === CONTENT_TYPE
 }
 
-/** In a header, or announced by one and sent behind the body (CT-2). */
-function decodeChecksum ({ headers, getTrailers }: Message, offer: Offer): Verification | null {
+/** In a header, or announced by one and sent after the body (CT-2), or both: then the bytes have to be what either says. */
+function decodeChecksum (message: Message, offer: Offer): Verification | null {
   const { checksumAlgorithms } = offer
-  const announced = headers['upload-checksum']
-  if (announced !== undefined) {
-    need(offer, 'checksum')
-    const checksum = parseChecksum(announced, checksumAlgorithms)
-    return { algorithms: [checksum.algorithm], readChecksums: () => [checksum] }
+  const value = message.headers['upload-checksum']
+  if (value !== undefined) need(offer, 'checksum')
+  const given = value === undefined ? [] : [parseChecksum(value, checksumAlgorithms)]
+  if (!isAnnounced(message, CHECKSUM)) {
+    if (given.length === 0) return null
+    return { algorithms: given.map(({ algorithm }) => algorithm), readChecksums: () => given }
   }
-  if (headers.trailer === undefined || !/(?:^|,)\s*upload-checksum\s*(?:,|$)/i.test(headers.trailer)) return null
   need(offer, 'checksum-trailer')
-  return { algorithms: checksumAlgorithms, readChecksums: () => [parseChecksum(getTrailers()['upload-checksum'], checksumAlgorithms)] }
+  const readTrailing = () => parseChecksum(message.getTrailers()['upload-checksum'], checksumAlgorithms)
+  return { algorithms: checksumAlgorithms, readChecksums: () => [...given, readTrailing()] }
 }
 
 /** What an upload of another protocol notes for itself is not for here. */

@@ -141,8 +141,8 @@ for (const storage of ['filesystem', 'memory'] as const) {
       const sha1 = digest('sha1', 'hello').toString('base64')
       const invalid = [
         checksum('sha256', 'hello'), checksum('md5', 'hello'), `SHA1 ${sha1}`, `sha-1 ${sha1}`, `sha1,${sha1}`, `sha1  ${sha1}`, 'sha1', sha1,
-        'sha1 ', 'sha1 !!!!', `sha1 ${sha1.slice(0, 8)}`, `sha1 ${sha1}AAAA`, `sha1 ${digest('sha1', 'hello').toString('hex')}`, `sha1 ${sha1} ${sha1}`,
-        `sha1 ${sha1},sha1 ${sha1}`, `sha1 ${sha1}, crc32 AAAAAA==`, 'sha1 =', `crc32 ${sha1}`, `__proto__ ${sha1}`, `constructor ${sha1}`, `sha1\t${sha1}`, `sha1 ${urlSafe}`
+        'sha1 ', 'sha1 !!!!', `sha1 ${sha1}AAAA`, `sha1 ${sha1} ${sha1}`, 'sha1 A', 'sha1 AAAAA', 'sha1 AAA==',
+        `sha1 ${sha1},sha1 ${sha1}`, `sha1 ${sha1}, crc32 AAAAAA==`, 'sha1 =', `__proto__ ${sha1}`, `constructor ${sha1}`, `sha1\t${sha1}`, `sha1 ${urlSafe}`
       ]
       t.not(base64, urlSafe)
       for (const value of invalid) {
@@ -153,6 +153,28 @@ for (const storage of ['filesystem', 'memory'] as const) {
       }
       t.equal(await getOffset(app, url), '0')
       t.match(await patch(app, url, 0, 'hello', { 'upload-checksum': checksum('sha1', 'hello').replace(/=+$/, '') }), { statusCode: 204 }, 'without padding')
+    })
+
+    t.test('CS-4, CS-6, CS-10: a digest of another size than that of its algorithm is a mismatch, 460, and the next try counts', async t => {
+      const { app, port, directory } = await start(t)
+      const url = await createUpload(app)
+      const sha1 = digest('sha1', 'hello')
+      const sizes = [
+        'sha1 AAA', 'sha1 AAAA', `sha1 ${Buffer.alloc(21).toString('base64')}`, `sha1 ${sha1.subarray(0, 19).toString('base64')}`, `sha1 ${sha1.toString('hex')}`,
+        `crc32 ${sha1.toString('base64')}`, `crc32 ${digest('crc32', 'hello').subarray(0, 3).toString('base64')}`,
+        `md5 ${Buffer.concat([digest('md5', 'hello'), Buffer.alloc(1)]).toString('base64')}`, `sha512 ${digest('sha256', 'hello').toString('base64')}`
+      ]
+      for (const value of sizes) {
+        t.match(await patch(app, url, 0, 'hello', { 'upload-checksum': value }), { statusCode: 460 }, value)
+        const trailing = { url, content: Buffer.from('hello'), trailers: [`Upload-Checksum: ${value}`], headers: { 'upload-offset': '0' } }
+        t.match(await sendTrailing(t, port, trailing), { status: 460 }, `${value}, as a trailer`)
+        t.match(await post(app, { ...BYTES, 'upload-length': '5', 'upload-checksum': value }, 'hello'), { statusCode: 460 }, `${value}, with a creation`)
+      }
+      t.equal(await getOffset(app, url), '0')
+      t.equal((await patch(app, url, 3, 'lo', { 'upload-checksum': 'sha1 AAAA' })).statusCode, 409, 'a wrong offset comes first')
+      t.equal((await patch(app, '/files/none', 0, 'hello', { 'upload-checksum': 'sha1 AAAA' })).statusCode, 404)
+      t.equal((await patch(app, url, 0, 'hello', { 'upload-checksum': checksum('sha1', 'hello') })).statusCode, 204)
+      if (storage === 'filesystem') t.equal((await listFiles(directory)).length, 2, 'of one upload')
     })
 
     t.test('CS-10: a checksum that comes twice is 400, also if both are right', async t => {

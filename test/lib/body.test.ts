@@ -11,6 +11,7 @@ function makeBody (source: Readable, options: Partial<BodyOptions> = {}): Reques
     declared: null,
     limit: Infinity,
     overflow: () => TOO_LONG,
+    checkEnd: () => {},
     stallTimeout: 10_000,
     minRate: null,
     budget: new BodyBudget(),

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2'
+import { connect, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2'
 import { text } from 'node:stream/consumers'
 import type { Test } from 'tap'
 
@@ -33,6 +33,16 @@ export function send (session: ClientHttp2Session, method: string, path: string,
   const answer = once(stream, 'response').then(async ([headers]) => ({ status: headers[':status'], headers, body: await text(stream) }))
   answer.catch(() => {})
   return { stream, interim, answer }
+}
+
+/** One request with a trailer section after its body. */
+export async function askTrailing (session: ClientHttp2Session, method: string, path: string, headers: Record<string, string>, body: string, trailers: OutgoingHttpHeaders): Promise<Http2Answer> {
+  const stream = session.request({ ':method': method, ':path': path, ...headers }, { waitForTrailers: true })
+  stream.on('error', () => {})
+  stream.on('wantTrailers', () => stream.sendTrailers(trailers))
+  stream.end(body)
+  const [answered] = await once(stream, 'response') as [IncomingHttpHeaders]
+  return { status: Number(answered[':status']), headers: answered, body: await text(stream) }
 }
 
 /** One request. Its body has no length unless the headers have one. */
