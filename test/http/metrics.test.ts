@@ -52,6 +52,41 @@ t.test('what clients do shows in the metrics', async t => {
   t.notMatch(await register.metrics(), /tusd_/)
 })
 
+t.test('an upload that is removed for a wrong digest is counted, logged and told like any other, whoever finds it wrong', async t => {
+  const register = new Registry()
+  const lines: Array<Record<string, unknown>> = []
+  const storage = createMemoryStorage()
+  const { app } = await makeApp(t, { storage, metrics: { register, tusd: true } }, { logger: { stream: { write: (line: string) => { lines.push(JSON.parse(line)) } } } })
+  app.post('/documents', app.tus.resumable(async () => 'never'))
+  const removed: string[] = []
+  app.tus.addHook('postTerminate', (_request, { id }) => { removed.push(id) })
+  app.tus.addHook('preFinish', (_request, { id }) => { t.fail(`${id} was looked at`) })
+
+  const wrong = { 'repr-digest': 'sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:' }
+  const create = (url: string, headers: Record<string, string>) => app.inject({ method: 'POST', url, headers: { ...wrong, ...headers }, payload: 'hello' })
+  const begin = async () => new URL((await create('/files', { 'upload-complete': '?0', 'upload-length': '5' })).headers.location!).pathname
+  const answers = [
+    await create('/files', { 'upload-complete': '?1' }),
+    await create('/documents', { 'upload-complete': '?1' }),
+    await create('/documents', {}),
+    await app.inject({ method: 'PATCH', url: await begin(), headers: { 'content-type': 'application/partial-upload', 'upload-offset': '5', 'upload-complete': '?1' } }),
+    await app.inject({ method: 'PATCH', url: await begin(), headers: { ...TUS, ...BYTES, 'upload-offset': '5' } }),
+    await head(app, await begin())
+  ]
+  t.same(answers.map(({ statusCode }) => statusCode), answers.map(() => 400))
+  await storage.update((await begin()).slice('/files/'.length), () => ({ completes: 'by-mark' }))
+  t.match(await app.tus.sweep(), { failed: 0, finished: 0 })
+
+  t.equal(removed.length, 7)
+  t.same(lines.filter(({ event, reason }) => event === 'terminated' && reason === 'wrong-digest').map(({ id }) => id), removed)
+  t.match(await read(register), {
+    'fastify_tus_uploads_terminated_total{reason="wrong-digest"}': 7,
+    'fastify_tus_hook_duration_seconds_count{hook="postTerminate",result="ok"}': 7,
+    'fastify_tus_errors_total{status="400",code="TUS_ERR_DIGEST_MISMATCH"}': 6,
+    tusd_uploads_terminated: 7
+  })
+})
+
 t.test('a body shows while it comes in, and why it ended', async t => {
   const register = new Registry()
   const { app, port } = await startApp(t, { metrics: { register, tusd: true } })
