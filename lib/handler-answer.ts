@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { releaseConnection } from './connection.js'
 import { capture, isSendable } from './kept-answer.js'
 import type { Exchange } from './operations/exchange.js'
+import { retryLater } from './retry-later.js'
 import { replaceBody } from './problem.js'
 import { setUpload } from './request-upload.js'
 import type { Upload } from './upload.js'
@@ -77,6 +78,7 @@ function watchReturn (reply: FastifyReply): () => boolean {
 /** Keeps what the handler says before it is sent, and adds what the protocol has to say. */
 export const sendAnswer: onSendHookHandler = (request, reply, payload, done) => {
   const open = pending.get(reply)
+  retryLater(request, reply)
   releaseConnection(request, reply)
   // The first response counts. Fastify itself sends a second one, of nothing, for an asynchronous error handler that returns nothing.
   if (keeping.has(reply) && (payload === undefined || reply.statusCode < 500)) return

@@ -7,6 +7,7 @@ import { TUS_ERR_DECORATOR_PRESENT, TUS_ERR_OPTION_INVALID } from './errors.js'
 import { answerExpectContinue } from './expect-continue.js'
 import { drainTogether } from './open-bodies.js'
 import { resolveOptions, type TusOptions } from './options.js'
+import { retryLaterWhileClosing } from './retry-later.js'
 import { decorateRequests } from './request-upload.js'
 import { hasRepeatedParameter } from './prefix.js'
 import { createResumable } from './resumable.js'
@@ -31,7 +32,10 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
   app.decorate('tus', { ...createApi(context, app.log), resumable: createResumable(app, context, cors) })
   decorateRequests(app)
   const drain = drainTogether(app.server, context.openBodies)
-  app.addHook('preClose', () => drain(DRAIN_DEADLINE))
+  app.addHook('preClose', () => {
+    retryLaterWhileClosing(app.server)
+    return drain(DRAIN_DEADLINE)
+  })
   const sweeper = startSweeper(context, app.log)
   app.addHook('onClose', async () => {
     context.arrivals.close()

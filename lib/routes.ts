@@ -17,6 +17,7 @@ import { asAnswerable, isNotFound } from './operations/failure.js'
 import { checkAccess, find } from './operations/find.js'
 import { createDescription, type Resource } from './openapi/document.js'
 import { OwnLocations } from './own-locations.js'
+import { retryLater } from './retry-later.js'
 import { noteProblem, replaceBody } from './problem.js'
 import { checkOverride, omitOverride } from './protocols/method-override.js'
 import type { Answer, Message, Offer, Protocol } from './protocols/protocol.js'
@@ -53,6 +54,7 @@ export function registerRoutes (scope: FastifyInstance, context: Context): void 
   scope.addHook('onSend', (request, reply, payload, done) => {
     const headers = selectProtocol(getHead(context, request), context.options.protocols)?.headers
     if (!isPreflightAnswer(reply)) for (const name in headers) if (!reply.hasHeader(name)) reply.header(name, headers[name])
+    retryLater(request, reply)
     releaseConnection(request, reply)
     done(null, replaceBody(reply, payload))
   })

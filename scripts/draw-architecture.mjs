@@ -17,7 +17,7 @@ const boxes = [
   { name: 'contract', title: 'storage, upload, locker: the contract', files: /^lib\/(?:storage|upload|locker|factory-options|similar-name)\.ts$/ },
   { name: 'suite', title: 'contract/: its tests', files: /^lib\/contract(?:\/|\.ts$)/ },
   { name: 'plugin', title: 'plugin, app.tus', files: /^lib\/(?:index|plugin|api)\.ts$/ },
-  { name: 'http', title: 'routes: HTTP, as Fastify brings it', files: /^lib\/(?:routes|verbs|cors|location|representation|connection|expect-continue|content|interim|problem|resumable|handler-answer|kept-answer|exchange|answered|untouched-body|empty-body|cors-hooks|cors-names|hook-lists)\.ts$/ },
+  { name: 'http', title: 'routes: HTTP, as Fastify brings it', files: /^lib\/(?:routes|verbs|cors|location|representation|connection|expect-continue|content|interim|problem|resumable|handler-answer|kept-answer|exchange|answered|untouched-body|empty-body|cors-hooks|cors-names|hook-lists|retry-later)\.ts$/ },
   { name: 'openapi', title: 'openapi/: what a document says of the routes', files: /^lib\/openapi\// },
   { name: 'background', title: 'claims, sweeper', files: /^lib\/(?:claims?|sweeper|arrivals)\.ts$/ },
   { name: 'metrics', title: 'metrics: for prom-client, where it is wanted', files: /^lib\/metrics\// },

@@ -124,7 +124,7 @@ export const tus: Protocol = {
     const { offset } = error.facts
     const isHidden = tus.getMethod(message) === 'HEAD' && isPassing(error)
     return {
-      status: isHidden ? 423 : error.statusCode,
+      status: isHidden ? RETRY_LATER.status : error.statusCode,
       headers: {
         ...RESUMABLE,
         ...isHidden && { 'retry-after': String(RETRY_AFTER) },
@@ -174,6 +174,14 @@ function decodeCreation (message: Message, offer: Offer, content: Content): Crea
 function isPassing ({ statusCode }: TusError): boolean {
   return statusCode >= 500 || statusCode === 429
 }
+
+/** Whether a request asks where an upload is, in the words of tus. */
+export function isOffsetRequest (head: Pick<Message, 'method' | 'headers'>): boolean {
+  return head.headers['tus-resumable'] !== undefined && (getOverride(head) ?? head.method) === 'HEAD'
+}
+
+/** What it is answered with as long as nobody can tell. */
+export const RETRY_LATER = { status: 423, headers: { ...RESUMABLE, 'retry-after': String(RETRY_AFTER), 'cache-control': 'no-store' } } as const
 
 /** Whether the length follows later. "Its value MUST be 1" (CD-2). */
 function parseDeferLength (value: string | string[] | undefined): boolean {

@@ -1,9 +1,12 @@
+import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerOptions } from 'fastify'
 import t, { type Test } from 'tap'
+import { createFsStorage } from '../../adapters/fs/index.js'
 import { createMemoryStorage } from '../../adapters/memory/index.js'
-import { StorageFull, StorageUnavailable, type Storage } from '../../lib/index.js'
+import fastifyTus, { StorageFull, StorageUnavailable, type Storage, type TusOptions } from '../../lib/index.js'
 import { Upload } from 'tus-js-client'
-import { startApp } from '../support/app.js'
-import { TUS, createUpload, head, makeBytes, patch, post } from '../support/http-tus.js'
+import { makeApp, startApp } from '../support/app.js'
+import { BYTES, TUS, createGate, createUpload, head, makeBytes, patch, post, until } from '../support/http-tus.js'
+import { formatHead, openRaw, type RawClient } from '../support/raw-socket.js'
 
 /** A storage whose methods of these names fail while `failure` gives an error. */
 function createFailing (names: ReadonlyArray<keyof Storage>, failure: () => Error | null): Storage {
@@ -95,4 +98,143 @@ async function uploadThroughOutage (t: Test, requests: number): Promise<number> 
 
 t.test('tus-js-client resumes after an outage, and does not begin again', async t => {
   for (const requests of [1, 2, 3, 5]) t.equal(await uploadThroughOutage(t, requests), 1, `an outage of ${requests} requests`)
+})
+
+const REFUSING: Readonly<Record<string, { readonly options?: TusOptions, readonly server?: FastifyServerOptions, readonly prepare?: (app: FastifyInstance) => unknown, readonly status: number }>> = {
+  'a hook that answers 503': { status: 503, prepare: app => app.addHook('onRequest', async (request, reply) => { if (isRefused(request)) return reply.code(503).send('busy') }) },
+  'a rate limit': { status: 429, prepare: app => app.addHook('preHandler', async (request, reply) => { if (isRefused(request)) return reply.code(429).header('retry-after', '60').send() }) },
+  'a hook that throws': { status: 500, prepare: app => app.addHook('preHandler', async request => { if (isRefused(request)) throw new Error('no') }) },
+  'a lifecycle hook with a status': { status: 502, prepare: app => app.tus.addHook('preAccess', request => { if (isRefused(request)) throw Object.assign(new Error('no'), { statusCode: 502 }) }) },
+  'an error handler': { status: 504, prepare: app => app.tus.addHook('preAccess', request => { if (isRefused(request)) throw new Error('no') }), options: { routeOptions: { errorHandler: (_error, _request, reply) => { reply.code(504).send('no') } } } },
+  handlerTimeout: {
+    status: 503,
+    server: { handlerTimeout: 100 },
+    prepare: app => app.tus.addHook('preAccess', async request => { if (isRefused(request)) await new Promise(resolve => { setTimeout(resolve, 300) }) })
+  }
+}
+
+function isRefused ({ headers }: Pick<FastifyRequest, 'headers'>): boolean {
+  return headers['x-refuse'] !== undefined
+}
+
+for (const [name, { options, server, prepare, status }] of Object.entries(REFUSING)) {
+  t.test(`${name}: HEAD of tus is 423 with Retry-After, and nothing else is`, async t => {
+    const { app } = await makeApp(t, options, server)
+    await app.after()
+    prepare?.(app)
+    const refused = { ...TUS, 'x-refuse': 'yes' }
+    const { headers } = await app.inject({ method: 'POST', url: '/files', headers: { ...TUS, 'upload-length': '5' } })
+    const url = new URL(headers.location!, 'http://localhost').pathname
+    for (const request of [{ method: 'HEAD', url, headers: refused }, { method: 'POST', url, headers: { ...refused, 'x-http-method-override': 'HEAD' } }] as const) {
+      t.match(await app.inject(request), { statusCode: 423, headers: { 'tus-resumable': '1.0.0', 'retry-after': name === 'a rate limit' ? '60' : /^\d+$/ } }, request.method)
+    }
+    t.equal((await app.inject({ method: 'PATCH', url, headers: { ...refused, ...BYTES, 'upload-offset': '0' }, payload: 'hello' })).statusCode, status)
+    t.equal((await app.inject({ method: 'HEAD', url, headers: { 'upload-draft-interop-version': '8', 'x-refuse': 'yes' } })).statusCode, status, 'the draft')
+    t.match(await head(app, url), { statusCode: 200, headers: { 'upload-offset': '0' } })
+  })
+}
+
+t.test('a rate limit on the uploads of a resumable route: HEAD of tus is 423', async t => {
+  const { app } = await makeApp(t)
+  await app.after()
+  app.addHook('onRequest', async (request, reply) => { if (isRefused(request)) return reply.code(429).send('busy') })
+  app.post('/documents', app.tus.resumable(async () => 'done'))
+  const { headers } = await app.inject({ method: 'POST', url: '/documents', headers: { ...TUS, 'upload-length': '5' } })
+  const url = new URL(headers.location!, 'http://localhost').pathname
+  t.match(await app.inject({ method: 'HEAD', url, headers: { ...TUS, 'x-refuse': 'yes' } }), { statusCode: 423, headers: { 'retry-after': /^\d+$/ } })
+  t.equal((await app.inject({ method: 'DELETE', url, headers: { ...TUS, 'x-refuse': 'yes' } })).statusCode, 429)
+})
+
+/** An application that closes, and does not get further as long as `gate` is shut: a hook of the last PATCH waits for it. */
+async function startClosing (t: Test, options: TusOptions, server: FastifyServerOptions & { http2?: boolean } = {}) {
+  const started = await startApp(t, options, server as FastifyServerOptions)
+  const { app, port } = started
+  const gate = createGate()
+  const entered = createGate()
+  const url = await createUpload(app)
+  app.tus.addHook('postFinish', async (_request, { id }) => {
+    if (!url.endsWith(id)) return
+    entered.open()
+    await gate.passed
+  })
+  return {
+    ...started,
+    url,
+    gate,
+    async close () {
+      const request = server.http2 ? null : openRaw(t, port)
+      if (request) await request.send(formatHead('PATCH', url, { ...TUS, ...BYTES, 'upload-offset': '0', 'content-length': '5' }) + 'hello')
+      await entered.passed
+      return app.close()
+    }
+  }
+}
+
+t.test('while Fastify closes and answers by itself: HEAD of tus is 423, everything else as Fastify has it', async t => {
+  const { app, port, gate, close } = await startClosing(t, {})
+  const other = await createUpload(app)
+  const clients = Array.from({ length: 4 }, () => openRaw(t, port))
+  // Connections that stay open for another request.
+  for (const client of clients) {
+    await client.send(formatHead('OPTIONS', '/files', {}))
+    await client.receive('OPTIONS')
+  }
+  const closed = close()
+  await until('it closes', async () => app.inject('/files').then(() => false, () => true))
+  const [first, second, third, fourth] = clients as [RawClient, RawClient, RawClient, RawClient]
+  await first.send(formatHead('HEAD', other, TUS))
+  t.match(await first.receive('HEAD'), { status: 423, headers: { 'retry-after': /^\d+$/, 'tus-resumable': '1.0.0', 'cache-control': 'no-store', connection: /close/i } })
+  await second.send(formatHead('POST', other, { ...TUS, 'x-http-method-override': 'HEAD', 'content-length': '0' }))
+  t.match(await second.receive('POST'), { status: 423 })
+  await third.send(formatHead('HEAD', other, {}))
+  t.match(await third.receive('HEAD'), { status: 503 })
+  await fourth.send(formatHead('PATCH', other, { ...TUS, ...BYTES, 'upload-offset': '0', 'content-length': '0' }))
+  t.match(await fourth.receive('PATCH'), { status: 503 })
+  gate.open()
+  await closed
+})
+
+t.test('tus-js-client resumes over a graceful restart of an application that says nothing of return503OnClosing', async t => {
+  const { app, port, directory, gate, close } = await startClosing(t, {})
+  const size = 8 * 64 * 1024
+  let creations = 0
+  const statuses: string[] = []
+  const note = (app: FastifyInstance) => app.server.prependListener('request', (request, response) => {
+    if (request.method === 'POST') creations++
+    response.once('finish', () => statuses.push(`${request.method} ${response.statusCode}`))
+  })
+  note(app)
+  let restarted: Promise<unknown> | null = null
+  const closing = createGate()
+  app.tus.addHook('preAccess', async (_request, { offset }) => {
+    if (offset < size / 2) return
+    restarted ??= restart()
+    await closing.passed
+  })
+  const restart = async () => {
+    const closed = close()
+    await until('it closes', async () => app.inject('/files').then(() => false, () => true))
+    closing.open()
+    await until('a client was told to ask later', () => statuses.includes('HEAD 423'))
+    gate.open()
+    await closed
+    const next = Fastify()
+    t.teardown(() => next.close())
+    await next.register(fastifyTus, { storage: createFsStorage({ directory }) })
+    await next.ready()
+    note(next)
+    await next.listen({ host: '127.0.0.1', port })
+  }
+  await new Promise<void>((resolve, reject) => {
+    new Upload(makeBytes(size), {
+      endpoint: `http://127.0.0.1:${port}/files`,
+      uploadSize: size,
+      chunkSize: size / 8,
+      retryDelays: [0, ...Array.from({ length: 30 }, () => 100)],
+      onSuccess: () => resolve(),
+      onError: reject
+    }).start()
+  })
+  await restarted
+  t.equal(creations, 1, statuses.join(', '))
 })

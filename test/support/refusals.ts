@@ -99,7 +99,9 @@ export async function refuse (t: Test, port: number, { method, path, headers }: 
 
 export function expectAnswer (t: Test, method: string, response: Answered | null, { status, says }: Expected, what: string): void {
   const said = `${response?.body} ${response?.headers.location}`
-  if (response?.status !== status || (method !== 'HEAD' && !said.includes(says))) t.fail(`${what}: ${JSON.stringify(response)}`)
+  // A client of tus would begin again after any other answer to HEAD that may pass.
+  const isLater = method === 'HEAD' && status !== undefined && (status >= 500 || status === 429)
+  if (response?.status !== (isLater ? 423 : status) || (method !== 'HEAD' && !said.includes(says))) t.fail(`${what}: ${JSON.stringify(response)}`)
 }
 
 /**

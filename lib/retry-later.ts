@@ -1,0 +1,37 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { isOffsetRequest, RETRY_LATER } from './protocols/tus.js'
+
+/**
+ * Says of an offset that can't be told at present that it can be asked for later, whoever refuses to tell it: a hook or a timeout of the application, a rate
+ * limit. To be called when the response is about to be sent, before its headers.
+ */
+export function retryLater (request: FastifyRequest, reply: FastifyReply): void {
+  const { statusCode } = reply
+  if ((statusCode < 500 && statusCode !== 429) || !isOffsetRequest(request)) return
+  reply.code(RETRY_LATER.status)
+  for (const [name, value] of Object.entries(RETRY_LATER.headers)) if (!reply.hasHeader(name)) reply.header(name, value)
+}
+
+/**
+ * Does the same for what Fastify answers by itself, before any hook, while it closes: 503, unless it was created with `return503OnClosing: false`. To be called when
+ * it begins to close. Other requests, and other routes of the application, see no difference.
+ */
+export function retryLaterWhileClosing (server: Server): void {
+  if (prepared.has(server)) return
+  prepared.add(server)
+  server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
+    if (isOffsetRequest({ method: String(request.method), headers: request.headers })) replace503(response)
+  })
+}
+
+function replace503 (response: ServerResponse): void {
+  const { writeHead } = response
+  response.writeHead = (status: number, ...rest: unknown[]) => {
+    if (status !== 503) return Reflect.apply(writeHead, response, [status, ...rest])
+    for (const [name, value] of Object.entries(RETRY_LATER.headers)) response.setHeader(name, value)
+    return Reflect.apply(writeHead, response, [RETRY_LATER.status, ...rest])
+  }
+}
+
+const prepared = new WeakSet<Server>()
