@@ -25,7 +25,7 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
   if (hasRepeatedParameter(prefix)) throw TUS_ERR_OPTION_INVALID({ option: 'prefix', expected: 'without a parameter that the scope around it has in its own prefix' })
   const context = createContext(options, storage, prefix)
   // Closed after all that is stopped below: hooks of this kind run from the last to the first.
-  app.addHook('onClose', await SharedStorage.of(storage).open())
+  app.addHook('onClose', await SharedStorage.of(storage).open(app.log))
   // Only who wants metrics has the package for them.
   const stopMetrics = options.metrics && await (await import('./metrics/start.js')).startMetrics(options.metrics, app.server)
 

@@ -1,4 +1,5 @@
 import { createMemoryLocker, type Locker } from './locker.js'
+import type { Log } from './log.js'
 import type { Storage } from './storage.js'
 import type { Upload } from './upload.js'
 
@@ -26,8 +27,8 @@ export class SharedStorage {
   }
 
   /** Opens the storage for the first of its registrations. Resolves to what closes it after the last. */
-  async open (): Promise<() => Promise<void>> {
-    if (this.#users++ === 0) this.#change = this.#change.catch(ignore).then(() => this.#storage.open?.())
+  async open (log: Log): Promise<() => Promise<void>> {
+    if (this.#users++ === 0) this.#change = this.#change.catch(ignore).then(() => this.#storage.open?.(log))
     try {
       await this.#change
     } catch (error) {

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { Log } from './log.js'
 import type { Locker } from './locker.js'
 import type { NewUpload, Upload } from './upload.js'
 
@@ -121,15 +122,22 @@ export interface Storage {
   saveTo?(id: string, path: string, createdAt?: Date): Promise<void>
 
   /**
-   * Clears away what crashes left: files that belong to no upload and have not changed since `before`. Resolves to their number.
+   * Clears away what crashes left of uploads, and has not changed since `before`: only what the storage can prove to be its own. Resolves to the
+   * number of files or objects.
+   *
+   * @param onRemoved called with the name of each
    */
-  tidy?(before: Date): Promise<number>
+  tidy?(before: Date, onRemoved?: (name: string) => void): Promise<number>
 
   /** The exclusion that fits this storage; the core brings one for a single process. */
   readonly locker?: Locker
 
-  /** Called once before the first operation. Throws where the storage can't work. */
-  open?(): Promise<void>
+  /**
+   * Called once before the first operation. Throws where the storage can't work.
+   *
+   * @param log for what the operator should know
+   */
+  open?(log?: Log): Promise<void>
 
   /** Frees what the storage holds open. Nothing is called afterwards. */
   close?(): Promise<void>

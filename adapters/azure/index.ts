@@ -50,7 +50,7 @@ export function createAzureStorage (options: AzureStorageOptions): Storage {
     findWaiting: partial => findWaiting(store, partial),
     claim: (id, duration) => claim(store, id, duration),
     list: () => list(store),
-    tidy: before => tidy(store, before),
+    tidy: (before, onRemoved) => tidy(store, before, onRemoved),
     async close () {
       entries.close()
     }

@@ -4,11 +4,13 @@ import { remove } from './remove.js'
 import type { Store } from './store.js'
 
 /** Removes what crashes left: bytes without a record, a record or notes without bytes. Nothing is touched that is not provably of this storage. */
-export async function tidy (store: Store, before: Date): Promise<number> {
+export async function tidy (store: Store, before: Date, onRemoved: (name: string) => void = () => {}): Promise<number> {
   let removed = 0
   for await (const page of listBlobs(store)) {
     for (const listed of page) {
-      if (listed.item.properties.lastModified < before && canBeLeft(listed) && await tidyBlob(store, listed)) removed++
+      if (listed.item.properties.lastModified >= before || !canBeLeft(listed) || !await tidyBlob(store, listed)) continue
+      removed++
+      onRemoved(listed.item.name)
     }
   }
   return removed

@@ -13,6 +13,9 @@ export async function claim (store: Store, id: string, duration: number): Promis
   return take(store, id, path, duration).catch(throwStorageError)
 }
 
+/** What the content of a lease begins with. */
+export const CLAIM_START = '{"duration":'
+
 async function take (store: Store, id: string, path: string, duration: number): Promise<Lease | null> {
   const lease = await create(store, id, path, duration)
   if (lease !== null || !await clearExpired(store, id, path)) return lease

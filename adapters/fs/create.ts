@@ -1,8 +1,8 @@
 import { UploadExists } from '../../lib/storage.js'
 import type { NewUpload } from '../../lib/upload.js'
-import { isForeign } from './foreign.js'
 import { getStamp, type Stamp } from './open-upload.js'
 import { serializeRecord, type UploadRecord } from './record.js'
+import { findRemains } from './remains.js'
 import type { Store } from './store.js'
 
 /**
@@ -24,11 +24,12 @@ export async function create (store: Store, upload: NewUpload): Promise<void> {
   }
 }
 
-/** False if what was in the way is an upload; remains make room. */
+/** False if what was in the way is an upload, or a file of others; remains make room. */
 async function writeAgain (store: Store, record: UploadRecord): Promise<boolean> {
   const { id } = record.upload
-  if (await store.uploads.load(id) !== null || await isForeign(store.paths, id)) return false
-  await clear(store, id)
+  const remains = await store.uploads.load(id) === null ? await findRemains(store, id) : null
+  if (remains === null) return false
+  for (const path of remains.paths) await store.files.remove(path)
   return write(store, record)
 }
 
@@ -43,7 +44,6 @@ async function write (store: Store, record: UploadRecord): Promise<boolean> {
     if (stamp !== null) uploads.add(record, stamp, fd, store.journal === null)
   } catch (error) {
     await files.release(fd)
-    await files.discard(paths.record(record.upload.id))
     await files.discard(paths.data(record.upload.id))
     throw error
   }
@@ -63,6 +63,11 @@ async function writeRecord (store: Store, record: UploadRecord): Promise<Stamp |
     await files.writeText(fd, text)
     await makeDurable(store, fd, record, text)
     return getStamp(await files.statOpen(fd))
+  } catch (error) {
+    // Last: as long as it stands, it tells whose the bytes are.
+    await files.discard(paths.data(record.upload.id))
+    await files.discard(paths.record(record.upload.id))
+    throw error
   } finally {
     await files.close(fd)
   }
@@ -74,9 +79,4 @@ async function makeDurable ({ files, directory, journal }: Store, fd: number, { 
   await journal?.check()
   await files.sync(fd)
   await directory.sync()
-}
-
-async function clear ({ files, paths }: Store, id: string): Promise<void> {
-  await files.remove(paths.record(id))
-  await files.remove(paths.data(id))
 }

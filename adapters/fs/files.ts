@@ -12,6 +12,7 @@ export { isCode, nullIfMissing }
  */
 export class Files {
   readonly durability: 'fsync' | 'none'
+  readonly #mode: number
   readonly #metadata: Pace
   readonly #sync: Pace
   /** Called when there are too many open files. Closes some, if it can, and tells whether it did. */
@@ -20,9 +21,11 @@ export class Files {
   /**
    * @param metadata for small operations
    * @param sync for syncs, of which only a memory filesystem makes short work
+   * @param mode of the files that are created
    */
-  constructor (durability: 'fsync' | 'none', metadata: Pace, sync: Pace) {
+  constructor (durability: 'fsync' | 'none', metadata: Pace, sync: Pace, mode = 0o640) {
     this.durability = durability
+    this.#mode = mode
     this.#metadata = metadata
     this.#sync = sync
   }
@@ -43,7 +46,7 @@ export class Files {
 
   /** Creates a file and opens it for reading and writing; `null` if there is one. */
   create (path: string): number | null | Promise<number | null> {
-    return this.run(() => createNow(path), () => open(path, 'wx+', MODE).catch(nullIfPresent))
+    return this.run(() => createNow(path, this.#mode), () => open(path, 'wx+', this.#mode).catch(nullIfPresent))
   }
 
   async createOrThrow (path: string): Promise<number> {
@@ -81,9 +84,13 @@ export class Files {
     return this.run(() => fs.fstatSync(fd), () => fstat(fd))
   }
 
-  /** `null` if there is no such file. */
-  readText (path: string): string | null | Promise<string | null> {
-    return this.run(() => readTextNow(path), () => fs.promises.readFile(path, 'utf8').catch(nullIfMissing))
+  /**
+   * `null` if there is no such file.
+   *
+   * @param start what the caller's texts begin with: of one that does not, which may be of any size, only the beginning is read
+   */
+  readText (path: string, start = ''): string | null | Promise<string | null> {
+    return this.run(() => readTextNow(path, start), () => readText(path, start).catch(nullIfNoFile))
   }
 
   /** Writes a small text to the start of an open file. */
@@ -187,20 +194,46 @@ function skip (buffers: readonly Uint8Array[], bytes: number): Uint8Array[] {
   return rest
 }
 
-function createNow (path: string): number | null {
+function createNow (path: string, mode: number): number | null {
   try {
-    return fs.openSync(path, 'wx+', MODE)
+    return fs.openSync(path, 'wx+', mode)
   } catch (error) {
     return nullIfPresent(error)
   }
 }
 
-function readTextNow (path: string): string | null {
+function readTextNow (path: string, start: string): string | null {
+  let fd: number | null = null
   try {
-    return fs.readFileSync(path, 'utf8')
+    fd = fs.openSync(path, TO_READ)
+    const text = head.toString('utf8', 0, fs.readSync(fd, head, 0, head.length, 0))
+    return isEnough(text, start) ? text : fs.readFileSync(path, 'utf8')
   } catch (error) {
-    return nullIfMissing(error)
+    return nullIfNoFile(error)
+  } finally {
+    if (fd !== null) fs.closeSync(fd)
   }
+}
+
+async function readText (path: string, start: string): Promise<string> {
+  const fd = await open(path, TO_READ)
+  try {
+    const { bytesRead, buffer } = await read(fd, Buffer.allocUnsafe(head.length), 0, head.length, 0)
+    const text = buffer.toString('utf8', 0, bytesRead)
+    return isEnough(text, start) ? text : await fs.promises.readFile(path, 'utf8')
+  } finally {
+    await close(fd)
+  }
+}
+
+/** Whether a text is certainly whole, or the beginning of one that is not wanted. A character takes up to three bytes of it, or four for two. */
+function isEnough (text: string, start: string): boolean {
+  return text.length < head.length / 3 || !text.startsWith(start)
+}
+
+/** A folder or a pipe of that name is no file either. */
+function nullIfNoFile (error: unknown): null {
+  return isCode(error, 'EISDIR', 'ESPIPE') ? null : nullIfMissing(error)
 }
 
 function nullIfPresent (error: unknown): null {
@@ -208,12 +241,12 @@ function nullIfPresent (error: unknown): null {
   throw error
 }
 
-const open = promisify(fs.open) as (path: string, flags: string, mode?: number) => Promise<number>
+const open = promisify(fs.open) as (path: string, flags: string | number, mode?: number) => Promise<number>
 const close = promisify(fs.close)
 const stat = promisify(fs.stat) as (path: string) => Promise<fs.Stats>
 const fstat = promisify(fs.fstat) as (fd: number) => Promise<fs.Stats>
 const ftruncate = promisify(fs.ftruncate)
-const read = promisify(fs.read) as (fd: number, buffer: Buffer, offset: number, length: number, position: number) => Promise<{ bytesRead: number }>
+const read = promisify(fs.read) as (fd: number, buffer: Buffer, offset: number, length: number, position: number) => Promise<{ bytesRead: number, buffer: Buffer }>
 const fsync = promisify(fs.fsync)
 const fdatasync = promisify(fs.fdatasync)
 
@@ -223,8 +256,10 @@ function writev (fd: number, buffers: readonly Uint8Array[], position: number): 
   })
 }
 
-/** Files are for the owner and the group: other users of the machine have no business with them. */
-const MODE = 0o640
 /** What may be written synchronously, in bytes: a client decides how long a larger write takes. */
 const SMALL = 64 * 1024
 const COPY = 1024 * 1024
+/** Of others there may be a pipe: nobody waits for its writer. Windows has no such pipes. */
+const TO_READ = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0)
+/** Read at once: most records are shorter. */
+const head = Buffer.allocUnsafeSlow(16 * 1024)

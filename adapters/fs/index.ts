@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { createMemoryLocker } from '../../lib/locker.js'
+import type { Log } from '../../lib/log.js'
 import type { Storage } from '../../lib/storage.js'
 import { append } from './append.js'
 import type { Catalog } from './catalog/catalog.js'
@@ -15,6 +16,7 @@ import { LastingLocker } from './locks/lasting-locker.js'
 import { measureSync } from './measure-sync.js'
 import { OpenUploads } from './open-uploads.js'
 import { resolveFsOptions, type FsStorageOptions, type ResolvedFsOptions } from './options.js'
+import { warnOfOthers } from './others.js'
 import { Pace } from './pace.js'
 import { createPaths } from './paths.js'
 import { find, list, read } from './read.js'
@@ -43,9 +45,9 @@ export function createFsStorage (options: FsStorageOptions): Storage {
   let store: Store | null = null
   let opening: Promise<Store> | null = null
 
-  const open = async (): Promise<Store> => {
+  const open = async (log?: Log): Promise<Store> => {
     if (store) return store
-    opening ??= openStore(settings).finally(() => { opening = null })
+    opening ??= openStore(settings, log).finally(() => { opening = null })
     store = await opening
     return store
   }
@@ -54,7 +56,7 @@ export function createFsStorage (options: FsStorageOptions): Storage {
   const run = <Result>(work: (store: Store) => Promise<Result>): Promise<Result> => store ? work(store) : open().then(work)
 
   return {
-    open: async () => { await open() },
+    open: async log => { await open(log) },
     create: upload => run(store => create(store, upload)),
     find: (id, hint) => run(store => find(store, id, hint)),
     append: (id, addition) => run(store => append(store, id, addition)),
@@ -71,7 +73,9 @@ export function createFsStorage (options: FsStorageOptions): Storage {
     locker: {
       withLock: (id, timeout, work) => run(store => store.locker.withLock(id, timeout, work))
     },
-    tidy: before => run(async store => store.catalog === null || await store.catalog.takeTidying() ? tidy(store, before) : 0),
+    tidy: (before, onRemoved) => run(async store => {
+      return store.catalog === null || await store.catalog.takeTidying() ? tidy(store, before, onRemoved) : 0
+    }),
     async * list (hint) {
       const opened = store ?? await open()
       yield * opened.catalog === null ? list(opened) : opened.catalog.list(hint)
@@ -96,24 +100,38 @@ async function openCatalog (store: BareStore, directory: string): Promise<Catalo
   return new Catalog(store, directory)
 }
 
-async function openStore (options: ResolvedFsOptions): Promise<Store> {
-  const { durability } = options
-  await mkdir(options.directory, { recursive: true })
+async function openStore (options: ResolvedFsOptions, log?: Log): Promise<Store> {
+  const { durability, fileMode } = options
+  await mkdir(options.directory, { recursive: true, mode: options.directoryMode })
   const adaptive = options.metadataCalls === 'adaptive'
   const paths = createPaths(options.directory)
-  const files = new Files(durability, new Pace(2, adaptive), new Pace(0.5, adaptive && measureSync(paths.temporary('sync'))))
+  const syncPace = new Pace(0.5, adaptive && measureSync(paths.temporary('sync')))
+  const files = new Files(durability, new Pace(2, adaptive), syncPace, fileMode)
+  await warnOfOthers({ paths, files }, log)
   const turn = new Turn()
   const directory = new Directory(options.directory, files, turn)
-  await directory.open()
-  const locker: Store['locker'] = options.locks === 'directory' ? await LastingLocker.open(options.directory, directory, files, turn) : createMemoryLocker()
+  const opened: Closable[] = []
+  const keep = <Opened extends Closable>(one: Opened): Opened => {
+    opened.push(one)
+    return one
+  }
   try {
+    await directory.open()
+    keep(directory)
+    const locker: Store['locker'] = options.locks === 'directory' ? await LastingLocker.open(options.directory, directory, files, turn) : createMemoryLocker()
+    keep(locker)
     const journal = await openJournal(options.journal, { files, paths, directory, locker }, turn)
-    const news = options.index === null ? null : new News(files, getNewsPath(options.index))
-    const store = { paths, files, directory, locker, journal, news, uploads: new OpenUploads(files, paths, directory, turn), creating: new Set<string>() }
+    if (journal !== null) keep(journal)
+    const news = options.index === null ? null : keep(new News(files, getNewsPath(options.index)))
+    const uploads = new OpenUploads(files, paths, directory, turn)
+    const store = { paths, files, directory, locker, journal, news, uploads, creating: new Set<string>() }
     return { ...store, catalog: options.index === null ? null : await openCatalog(store, options.index) }
   } catch (error) {
-    await locker.close?.()
-    await directory.close()
+    for (const one of opened.reverse()) await one.close?.()
     throw error
   }
+}
+
+interface Closable {
+  close?(): Promise<void>
 }

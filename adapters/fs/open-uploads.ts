@@ -7,7 +7,7 @@ import type { Files } from './files.js'
 import { Memory } from './memory.js'
 import { createEntry, getEnd, getStamp, hasStamp, type OpenUpload, type Stamp } from './open-upload.js'
 import type { Paths } from './paths.js'
-import { parseRecord, toUpload, type UploadRecord } from './record.js'
+import { parseRecord, RECORD_START, toUpload, type UploadRecord } from './record.js'
 import type { Turn } from './turn.js'
 
 /**
@@ -195,7 +195,7 @@ export class OpenUploads {
   }
 
   async #readRecord (id: string): Promise<UploadRecord | null> {
-    const text = await this.#files.readText(this.#paths.record(id))
+    const text = await this.#files.readText(this.#paths.record(id), RECORD_START)
     return text === null ? null : parseRecord(id, text)
   }
 

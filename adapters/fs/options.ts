@@ -1,11 +1,24 @@
-import { join, resolve } from 'node:path'
+import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { FactoryOptions, isObject, isWithin } from '../../lib/factory-options.js'
 import { loadSqlite } from './catalog/support.js'
 import type { JournalBounds } from './journal/open.js'
 
 export interface FsStorageOptions {
-  /** Where the uploads are; created where it is missing. Nothing else may write there. */
+  /**
+   * Where the uploads are; created where it is missing. It should be theirs alone: files of others stay untouched, but an upload can't have the name of
+   * one of them.
+   */
   readonly directory: string
+  /**
+   * Permissions of the files, as in `0o640`; the owner reads and writes. The umask of the process takes bits away. Default `0o640`: other users
+   * of the machine see nothing.
+   */
+  readonly fileMode?: number
+  /**
+   * Permissions of the directories that are made, as in `0o750`; the owner may do everything. `.locks`, `.processes` and `.journal` are for the owner
+   * alone, always. Default `0o750`.
+   */
+  readonly directoryMode?: number
   /**
    * `fsync`: what was acknowledged survives a power failure. `none`: it survives the death of the process, not of the machine.
    * Default `fsync`.
@@ -49,6 +62,8 @@ export interface JournalOptions {
 
 export interface ResolvedFsOptions {
   readonly directory: string
+  readonly fileMode: number
+  readonly directoryMode: number
   readonly durability: 'fsync' | 'none'
   readonly metadataCalls: 'adaptive' | 'async'
   readonly locks: 'directory' | 'process'
@@ -61,13 +76,28 @@ export interface ResolvedFsOptions {
 /** @throws FactoryOptionError, IndexUnsupported */
 export function resolveFsOptions (options: FsStorageOptions): ResolvedFsOptions {
   factory.checkNames(options, NAMES)
-  const { directory, durability = 'fsync', metadataCalls = 'adaptive', locks = 'directory' } = options
+  const { directory, fileMode = 0o640, directoryMode = 0o750, durability = 'fsync', metadataCalls = 'adaptive', locks = 'directory' } = options
   factory.check('directory', 'a path', typeof directory === 'string' && directory !== '')
+  factory.check('fileMode', 'permissions from 0o600 to 0o777, with 0o600 among them', isMode(fileMode, 0o600))
+  factory.check('directoryMode', 'permissions from 0o700 to 0o777', isMode(directoryMode, 0o700))
   factory.check('durability', "'fsync' or 'none'", durability === 'fsync' || durability === 'none')
   factory.check('metadataCalls', "'adaptive' or 'async'", metadataCalls === 'adaptive' || metadataCalls === 'async')
   factory.check('locks', "'directory' or 'process'", locks === 'directory' || locks === 'process')
   const journal = resolveJournal(options)
-  return { directory: resolve(directory), durability, metadataCalls, locks, journal: durability === 'none' ? null : journal, index: resolveIndex(options) }
+  return {
+    directory: resolve(directory),
+    fileMode,
+    directoryMode,
+    durability,
+    metadataCalls,
+    locks,
+    journal: durability === 'none' ? null : journal,
+    index: resolveIndex(options)
+  }
+}
+
+function isMode (mode: unknown, least: number): boolean {
+  return isWithin(mode, least, 0o777) && ((mode as number) & least) === least
 }
 
 function resolveIndex ({ directory, index = false }: FsStorageOptions): string | null {
@@ -76,8 +106,15 @@ function resolveIndex ({ directory, index = false }: FsStorageOptions): string |
   if (index !== true) factory.checkNames(index, INDEX_NAMES, 'index')
   const place = index === true ? join(directory, '.index') : index.directory
   factory.check('index.directory', 'a path', typeof place === 'string' && place !== '')
+  factory.check('index.directory', "outside of 'directory' (`true` keeps the index in the folder '.index' there)", index === true || !isInside(place, directory))
   loadSqlite()
   return resolve(place)
+}
+
+/** Whether one path is another, or below it. */
+function isInside (path: string, directory: string): boolean {
+  const way = relative(directory, path)
+  return way === '' || (way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way))
 }
 
 function resolveJournal ({ journal = false }: FsStorageOptions): JournalBounds | null {
@@ -91,7 +128,16 @@ function resolveJournal ({ journal = false }: FsStorageOptions): JournalBounds |
 }
 
 const factory = new FactoryOptions('createFsStorage')
-const NAMES: Readonly<Record<keyof FsStorageOptions, true>> = { directory: true, durability: true, metadataCalls: true, locks: true, index: true, journal: true }
+const NAMES: Readonly<Record<keyof FsStorageOptions, true>> = {
+  directory: true,
+  fileMode: true,
+  directoryMode: true,
+  durability: true,
+  metadataCalls: true,
+  locks: true,
+  index: true,
+  journal: true
+}
 const INDEX_NAMES = { directory: true }
 const JOURNAL_NAMES: Readonly<Record<keyof JournalOptions, true>> = { interval: true, size: true }
 const MIB = 1024 * 1024

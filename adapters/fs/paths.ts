@@ -37,13 +37,17 @@ export function getRecordId (name: string): string | null {
   return name.endsWith(RECORD) ? name.slice(0, -RECORD.length) : null
 }
 
-/** The id that a file or folder of this adapter belongs to; `null` for what somebody else put there. */
-export function getOwnerId (name: string): string | null {
-  const id = name.replace(OWN, '')
-  return isValidId(id) ? id : null
+/** What an entry of the directory is if this adapter made it, and the id that it belongs to; `null` if it can't be of this adapter. */
+export function parseOwnName (name: string): { readonly id: string, readonly kind: Kind } | null {
+  const ending = OWN.exec(name)?.[0] ?? ''
+  const id = name.slice(0, name.length - ending.length)
+  return isValidId(id) ? { id, kind: KINDS[ending] ?? 'temporary' } : null
 }
+
+type Kind = 'data' | 'record' | 'claim' | 'waiting' | 'temporary'
 
 const RECORD = '.json'
 const CLAIM = '.claim'
 const WAITING = '.waiting'
 const OWN = /(?:\.json|\.claim|\.waiting|\.[0-9a-f]{12}\.tmp)$/
+const KINDS: Readonly<Record<string, Kind>> = { '': 'data', [RECORD]: 'record', [CLAIM]: 'claim', [WAITING]: 'waiting' }

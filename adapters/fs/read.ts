@@ -59,8 +59,8 @@ async function open (files: Files, path: string): Promise<number | null> {
 export async function * list ({ paths, uploads, directory }: Pick<Store, 'paths' | 'uploads' | 'directory'>): AsyncIterable<Upload> {
   const failures: unknown[] = []
   await directory.check()
-  for await (const { name } of await opendir(paths.directory, { bufferSize: AT_ONCE }).catch(throwStorageError)) {
-    const id = getRecordId(name)
+  for await (const entry of await opendir(paths.directory, { bufferSize: AT_ONCE }).catch(throwStorageError)) {
+    const id = entry.isDirectory() ? null : getRecordId(entry.name)
     const upload = id === null ? null : await uploads.glance(id).catch(error => { failures.push(error) })
     if (upload) yield upload
   }

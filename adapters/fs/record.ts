@@ -18,6 +18,9 @@ export interface UploadRecord {
 
 const VERSION = 1
 
+/** What each record begins with. The file of an application that happens to end with `.json`, too, does not. */
+export const RECORD_START = `{"version":${VERSION},`
+
 export function serializeRecord ({ upload, marked, hold, finished, processed }: UploadRecord): string {
   return JSON.stringify({ version: VERSION, marked, hold, finished, processed, upload: toPlain(upload) }) + '\n'
 }
@@ -44,9 +47,9 @@ function toPlain (upload: NewUpload) {
 
 /** `null` for anything but a whole record of this id: a file that was being written when its process died is none. */
 export function parseRecord (id: string, text: string): UploadRecord | null {
-  if (!text.endsWith('\n')) return null
-  const { version, marked, hold, finished, processed, upload } = JSON.parse(text)
-  if (version !== VERSION || upload?.id !== id) return null
+  if (!text.startsWith(RECORD_START) || !text.endsWith('\n')) return null
+  const { marked, hold, finished, processed, upload } = JSON.parse(text)
+  if (upload?.id !== id) return null
   upload.createdAt = new Date(upload.createdAt)
   if (upload.expiresAt !== null) upload.expiresAt = new Date(upload.expiresAt)
   return { marked, hold, finished, processed, upload }

@@ -1,25 +1,31 @@
+import type { Dirent } from 'node:fs'
 import { opendir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { CLAIM_START } from './claim.js'
 import { throwStorageError } from './failure.js'
-import { isForeign } from './foreign.js'
 import { listLiving } from './journal/open.js'
 import { recover } from './journal/recover.js'
-import { getOwnerId } from './paths.js'
+import { parseOwnName } from './paths.js'
 import { AT_ONCE } from './read.js'
+import { findRemains } from './remains.js'
 import type { Store } from './store.js'
+import { removeWaiting } from './waiting.js'
 
 /**
- * Removes old files that belong to no upload: bytes without a record, half a record, temporary files. One that can't be removed is told at
- * the end, so that it keeps nobody from the others. The uploads of another server, which may once have had the directory, stay.
+ * Removes what crashes left of uploads: temporary files, and what {@link findRemains} proves to be of this adapter. The files and folders of others
+ * stay, whatever their names. What can't be removed is told at the end, so that the rest is removed all the same.
  */
-export async function tidy (store: Store, before: Date): Promise<number> {
+export async function tidy (store: Store, before: Date, onRemoved: (name: string) => void = () => {}): Promise<number> {
   const failures: unknown[] = []
   let removed = 0
   // What lies where the device is mounted is none of our business.
   await store.directory.check()
-  for await (const { name } of await opendir(store.paths.directory, { bufferSize: AT_ONCE }).catch(throwStorageError)) {
+  for await (const entry of await opendir(store.paths.directory, { bufferSize: AT_ONCE }).catch(throwStorageError)) {
     try {
-      removed += await removeRemains(store, name, before)
+      for (const name of await removeRemains(store, entry, before)) {
+        removed++
+        onRemoved(name)
+      }
     } catch (error) {
       failures.push(error)
     }
@@ -30,34 +36,42 @@ export async function tidy (store: Store, before: Date): Promise<number> {
   return removed
 }
 
-/** How many files went: the bytes go along with half a record. */
-async function removeRemains (store: Store, name: string, before: Date): Promise<number> {
-  const { paths } = store
-  const id = getOwnerId(name)
-  if (id === null || await belongs(store, id, name)) return 0
-  const record = paths.record(id)
-  const candidates = join(paths.directory, name) === record ? [record, paths.data(id)] : [join(paths.directory, name)]
-  let removed = 0
-  for (const path of candidates) if (await removeIfOlder(store, path, before)) removed++
-  return removed
+/** The names of what went: the bytes go along with half a record. */
+async function removeRemains (store: Store, entry: Dirent, before: Date): Promise<string[]> {
+  const own = parseOwnName(entry.name)
+  if (own === null) return []
+  const { id, kind } = own
+  const path = join(store.paths.directory, entry.name)
+  if (kind === 'waiting') {
+    const isLeft = entry.isDirectory() && await isOlder(store, path, before) && !await isUpload(store, id)
+    return isLeft && await removeWaiting(store, id) ? [entry.name] : []
+  }
+  if (!entry.isFile()) return []
+  if (kind === 'temporary') return removeAllIfOlder(store, [path], before)
+  if (await isUpload(store, id)) return []
+  if (kind === 'claim') return await isClaim(store, path) ? removeAllIfOlder(store, [path], before) : []
+  const remains = await findRemains(store, id)
+  return remains?.proven ? removeAllIfOlder(store, remains.paths, before) : []
 }
 
-/** Whether a file belongs to an upload, of this server or of another. What can't be read, whatever the reason, is not taken for remains. */
-async function belongs ({ paths, files, uploads }: Store, id: string, name: string): Promise<boolean> {
-  // A temporary file is remains whether its upload lives or not.
-  if (name.endsWith('.tmp')) return false
-  // The bytes stay as long as the record: whether that is whole is seen when it is its turn.
-  if (name === id && await files.stat(paths.record(id)) !== null) return true
-  return await isThere(uploads.glance(id)) || isForeign(paths, id)
+/** What can't be read, whatever the reason, is not taken for remains. */
+function isUpload ({ uploads }: Store, id: string): Promise<boolean> {
+  return uploads.glance(id).then(upload => upload !== null, () => true)
 }
 
-function isThere (found: Promise<unknown>): Promise<boolean> {
-  return found.then(upload => upload !== null, () => true)
+/** Behind a failure of the machine it may be empty. */
+async function isClaim ({ files }: Store, path: string): Promise<boolean> {
+  return /^(?:\{"duration":\d+\})?$/.test(await files.readText(path, CLAIM_START) ?? 'gone')
 }
 
-async function removeIfOlder ({ files }: Store, path: string, before: Date): Promise<boolean> {
+/** All of them or none. */
+async function removeAllIfOlder (store: Store, paths: readonly string[], before: Date): Promise<string[]> {
+  for (const path of paths) if (!await isOlder(store, path, before)) return []
+  for (const path of paths) await rm(path, { force: true })
+  return paths.map(path => basename(path))
+}
+
+async function isOlder ({ files }: Store, path: string, before: Date): Promise<boolean> {
   const found = await files.stat(path)
-  if (found === null || found.mtime >= before) return false
-  await rm(path, { recursive: true, force: true })
-  return true
+  return found !== null && found.mtime < before
 }

@@ -1,5 +1,6 @@
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readdir, rmdir, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isValidId } from '../../lib/upload.js'
 import { isCode, nullIfMissing, throwStorageError } from './failure.js'
 import type { Store } from './store.js'
 import { syncPath } from './sync-path.js'
@@ -30,6 +31,17 @@ export async function findWaiting ({ paths }: Store, partial: string): Promise<r
   return await readdir(paths.waiting(partial)).catch(nullIfMissing).catch(throwStorageError) ?? []
 }
 
-export async function removeWaiting ({ paths }: Store, partial: string): Promise<void> {
-  await rm(paths.waiting(partial), { recursive: true, force: true }).catch(throwStorageError)
+/** Removes the folder, unless it holds something that is not of this adapter. Resolves to whether there was one. */
+export async function removeWaiting ({ paths }: Pick<Store, 'paths'>, partial: string): Promise<boolean> {
+  const folder = paths.waiting(partial)
+  try {
+    const names = await readdir(folder)
+    if (!names.every(isValidId)) return false
+    for (const name of names) if ((await lstat(join(folder, name))).size === 0) await unlink(join(folder, name))
+    await rmdir(folder)
+    return true
+  } catch (error) {
+    if (isCode(error, 'ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST', 'EISDIR', 'EPERM')) return false
+    throwStorageError(error)
+  }
 }

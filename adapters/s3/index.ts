@@ -55,7 +55,7 @@ export function createS3Storage (options: S3StorageOptions): Storage {
     findWaiting: partial => findWaiting(store, partial),
     claim: (id, duration) => claim(store, id, duration),
     list: () => list(store),
-    tidy: before => tidy(store, before),
+    tidy: (before, onRemoved) => tidy(store, before, onRemoved),
     async close () {
       await store.background.drain()
       store.records.close()

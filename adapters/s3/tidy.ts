@@ -6,16 +6,18 @@ import { MARK, type Store } from './store.js'
  * Removes what crashes left: pieces that no record names, notes of uploads that are gone, uploads whose removal was begun, and multipart uploads that a
  * record's upload had but does not name. Nothing is touched that is not provably of this storage.
  */
-export async function tidy (store: Store, before: Date): Promise<number> {
-  return await tidyObjects(store, before) + await tidyMultiparts(store, before)
+export async function tidy (store: Store, before: Date, onRemoved: (name: string) => void = () => {}): Promise<number> {
+  return await tidyObjects(store, before, onRemoved) + await tidyMultiparts(store, before, onRemoved)
 }
 
-async function tidyObjects (store: Store, before: Date): Promise<number> {
+async function tidyObjects (store: Store, before: Date, onRemoved: (name: string) => void): Promise<number> {
   const { bucket, keys } = store
   let removed = 0
   for await (const { key, modifiedAt } of bucket.list(keys.prefix)) {
     if (modifiedAt >= before) continue
-    if (await tidyObject(store, key)) removed++
+    if (!await tidyObject(store, key)) continue
+    removed++
+    onRemoved(key)
   }
   return removed
 }
@@ -41,7 +43,7 @@ async function tidyObject (store: Store, key: string): Promise<boolean> {
  * Those under the key of an upload that is there; and under the prefix, where nobody else writes, those that nothing is known of. Without a prefix, and
  * where the application chooses keys, they could be another application's.
  */
-async function tidyMultiparts (store: Store, before: Date): Promise<number> {
+async function tidyMultiparts (store: Store, before: Date, onRemoved: (name: string) => void): Promise<number> {
   const { bucket, keys, records } = store
   const unknown: Multipart[] = []
   let removed = 0
@@ -54,9 +56,13 @@ async function tidyMultiparts (store: Store, before: Date): Promise<number> {
     if (entry === null || entry.record.key !== key || entry.record.multipart === multipart) continue
     await bucket.abortMultipart(key, multipart)
     removed++
+    onRemoved(key)
   }
   const left = keys.prefix === '' || keys.chosen ? [] : await findUnnamed(store, unknown)
-  for (const { key, multipart } of left) await bucket.abortMultipart(key, multipart)
+  for (const { key, multipart } of left) {
+    await bucket.abortMultipart(key, multipart)
+    onRemoved(key)
+  }
   return removed + left.length
 }
 

@@ -50,7 +50,8 @@ async function sweepAll (context: Context, log: Log): Promise<SweepCounts> {
     counts.failed++
   }
   try {
-    counts.tidied = await context.storage.tidy?.(new Date(Date.now() - REMAINS_AFTER)) ?? 0
+    const note = (name: string) => { log.info({ name }, 'removed what a crash left') }
+    counts.tidied = await context.storage.tidy?.(new Date(Date.now() - REMAINS_AFTER), note) ?? 0
   } catch (error) {
     log.error({ err: error }, 'not all remains could be removed')
     counts.failed++

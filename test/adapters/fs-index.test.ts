@@ -389,9 +389,9 @@ t.test('with the index', { skip: withoutSqlite }, async t => {
     const directory = await makeDirectory(t)
     const [storage, other] = [await openStorage(t, directory), await openStorage(t, directory)]
     const future = new Date(Date.now() + 60_000)
-    await writeFile(join(directory, 'remains'), 'x')
+    await writeFile(join(directory, 'a.0123456789ab.tmp'), 'x')
     t.equal(await storage.tidy?.(future), 1)
-    await writeFile(join(directory, 'remains'), 'x')
+    await writeFile(join(directory, 'a.0123456789ab.tmp'), 'x')
     t.equal(await other.tidy?.(future), 0)
     putBack(directory, 3_600_001)
     t.equal(await other.tidy?.(future), 1)

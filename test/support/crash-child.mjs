@@ -35,7 +35,7 @@ function touches (target) {
 }
 
 function isReading (name, [, flags]) {
-  return /^open/.test(name) && (flags === undefined || flags === 'r')
+  return /^open/.test(name) && (flags === undefined || flags === 'r' || (typeof flags === 'number' && (flags & 3) === fs.constants.O_RDONLY))
 }
 
 for (const name of CHANGES) {

@@ -1,6 +1,6 @@
 import { changeState, type Upload } from '../../../lib/upload.js'
 import { getEnd, getStamp } from '../open-upload.js'
-import { parseRecord, toUpload } from '../record.js'
+import { parseRecord, RECORD_START, toUpload } from '../record.js'
 import type { BareStore } from '../store.js'
 import { isBusy, type Database } from './database.js'
 import { getGroup, getState, Group, type Row } from './row.js'
@@ -48,7 +48,7 @@ export class Looker {
     }
     const recordStat = await files.stat(paths.record(id))
     const stamp = recordStat && writeStamp(getStamp(recordStat))
-    const text = stamp === knownStamp ? known : stamp && await files.readText(paths.record(id))
+    const text = stamp === knownStamp ? known : stamp && await files.readText(paths.record(id), RECORD_START)
     const record = text && parseRecord(id, text)
     const stat = record && await files.stat(paths.data(id))
     if (stat) return { upload: toUpload(record, getEnd(record, stat), stat.mtime), stamp: stamp!, record: text! }

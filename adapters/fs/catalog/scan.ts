@@ -35,8 +35,8 @@ async function addMissing ({ paths, directory }: BareStore, database: Database):
   let found = 0
   let missing: string[] = []
   await directory.check()
-  for await (const { name } of await opendir(paths.directory, { bufferSize: AT_ONCE }).catch(throwStorageError)) {
-    const id = getRecordId(name)
+  for await (const entry of await opendir(paths.directory, { bufferSize: AT_ONCE }).catch(throwStorageError)) {
+    const id = entry.isDirectory() ? null : getRecordId(entry.name)
     if (id === null) continue
     found++
     if (database.prepare('SELECT 1 FROM uploads WHERE id = ?').get(id) === undefined) missing.push(id)

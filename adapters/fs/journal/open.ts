@@ -35,7 +35,7 @@ export async function openJournal (bounds: JournalBounds | null, place: Place, t
   if (!await belongsToThisMachine(paths.directory)) throw new Error("createFsStorage: 'journal' needs a local file system of Linux")
   await checkSyncProgram()
   const makeFolders = async () => {
-    await mkdir(getNotes(paths.journal), { recursive: true }).catch(throwStorageError)
+    await mkdir(getNotes(paths.journal), { recursive: true, mode: 0o700 }).catch(throwStorageError)
     await directory.sync()
   }
   await makeFolders()

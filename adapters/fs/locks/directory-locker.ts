@@ -43,10 +43,10 @@ export class DirectoryLocker implements Locker {
   /** @throws LocksUnsupported where processes can't exclude each other */
   static async open (directory: string, files: Files): Promise<DirectoryLocker> {
     const strangersAreDead = await belongsToThisMachine(directory)
-    for (const name of [LOCKS, PROCESSES]) await mkdir(join(directory, name), { recursive: true })
+    for (const name of [LOCKS, PROCESSES]) await mkdir(join(directory, name), { recursive: true, mode: OF_ONE_USER })
     const locker = new DirectoryLocker(directory, strangersAreDead, files)
-    await locker.#registry.open()
     try {
+      await locker.#registry.open()
       await locker.#greetAll()
     } catch (error) {
       await locker.close()
@@ -214,5 +214,7 @@ function pause (): Promise<void> {
   return new Promise(resolve => { setTimeout(resolve, 2 + Math.random() * 8) })
 }
 
+/** Who may enter could hold every upload, or look like a process that never answers. */
+const OF_ONE_USER = 0o700
 const LOCKS = '.locks'
 const PROCESSES = '.processes'

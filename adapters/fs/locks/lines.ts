@@ -8,9 +8,11 @@ export class Lines {
   constructor (socket: Socket, onMessage: (verb: string, id: string, name: string) => void) {
     this.#socket = socket
     socket.setEncoding('latin1')
-    socket.on('data', (text: string) => {
+    socket.on('data', (text: string): void => {
       const lines = (this.#rest + text).split('\n')
       this.#rest = lines.pop()!
+      // No process of ours says so much.
+      if (this.#rest.length > LONGEST) return this.close()
       for (const line of lines) {
         const [verb = '', id = '', name = ''] = line.split(' ')
         onMessage(verb, id, name)
@@ -34,3 +36,6 @@ export class Lines {
     this.#socket.destroy()
   }
 }
+
+/** A verb, an id and a name are far shorter, in bytes. */
+const LONGEST = 1024
