@@ -1,4 +1,5 @@
-import { cp, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { cp, mkdir, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createFsStorage } from '../../adapters/fs/index.js'
@@ -248,3 +249,53 @@ t.test('an incomplete upload that was older than the expiration has its time fro
   t.equal((await app.tus.find(getId(begun[1]!)))?.offset, 250_000)
   t.equal((await app.tus.find(getId(begun[0]!)))?.modifiedAt.getTime(), 0, 'a complete one keeps its time')
 })
+
+t.test('links, pipes and folders under the names of records and bytes are left, and nothing outside is read or changed', { skip: process.platform === 'win32' }, async t => {
+  const root = await makeDirectory(t)
+  const [directory, outside] = [join(root, 'uploads'), join(root, 'outside')]
+  await mkdir(directory)
+  await mkdir(outside)
+  const put = (id: string, more: object = {}) => writeFile(join(directory, `${id}.info`), JSON.stringify({ ...INFO, ID: id, ...more }))
+  await writeFile(join(outside, 'victim'), 'bytes')
+  await writeFile(join(outside, 'record.info'), JSON.stringify({ ...INFO, ID: 'record' }))
+  await symlink(join(outside, 'record.info'), join(directory, 'record.info'))
+  execFileSync('mkfifo', [join(directory, 'pipe.info'), join(directory, 'bytes-pipe'), join(directory, 'locked.lock')])
+  await symlink(join(outside, 'victim'), join(directory, 'bytes-link'))
+  await mkdir(join(directory, 'bytes-folder'))
+  await writeFile(join(directory, 'taken'), 'hello')
+  await symlink(join(outside, 'victim'), join(directory, 'taken.json'))
+  await writeFile(join(directory, 'locked'), 'hello')
+  for (const id of ['bytes-link', 'bytes-pipe', 'bytes-folder', 'taken', 'locked']) await put(id)
+  const before = await stat(join(outside, 'victim'))
+  const { code, stdout, stderr } = await adopt(directory, 'tusd', '--write')
+  t.equal(code, 0, stderr)
+  t.same(stdout.trim().split('\n').sort(), [
+    'adopted "locked": complete, 5 bytes',
+    'adopted 1 complete and 0 incomplete uploads, left 6',
+    'left "bytes-folder": its bytes are no regular file',
+    'left "bytes-link": its bytes are no regular file',
+    'left "bytes-pipe": its bytes are no regular file',
+    'left "pipe": its record is no regular file',
+    'left "record": its record is no regular file',
+    'left "taken": there is a file taken.json in the way'
+  ])
+  const { uid, gid, mtimeMs, mode } = await stat(join(outside, 'victim'))
+  t.same({ uid, gid, mtimeMs, mode }, { uid: before.uid, gid: before.gid, mtimeMs: before.mtimeMs, mode: before.mode })
+})
+
+t.test('a folder for old records that is a link is refused before anything changes', { skip: process.platform === 'win32' }, async t => {
+  const root = await makeDirectory(t)
+  const [directory, outside] = [join(root, 'uploads'), join(root, 'outside')]
+  for (const path of [directory, outside]) await mkdir(path)
+  await writeFile(join(directory, 'a'), 'hello')
+  await writeFile(join(directory, 'a.info'), JSON.stringify({ ...INFO, ID: 'a' }))
+  await symlink(outside, join(directory, '.adopted'))
+  const { code, stderr } = await adopt(directory, 'tusd', '--write')
+  t.equal(code, 1)
+  t.match(stderr, /\.adopted is no folder/)
+  t.same([await readdir(outside), (await readdir(directory)).sort()], [[], ['.adopted', 'a', 'a.info']])
+  t.equal((await adopt(directory, 'tusd', '--write', '--no-backup')).code, 0)
+  t.same(await readdir(outside), [])
+})
+
+const INFO = { Size: 5, SizeIsDeferred: false, Offset: 5, MetaData: {}, IsPartial: false, IsFinal: false, PartialUploads: null, Storage: { Type: 'filestore' } }
