@@ -47,6 +47,11 @@ export function isObject (value: unknown): value is Readonly<Record<string, unkn
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** Whether it can begin the names of all objects of a storage, and of no other storage: `a` would also begin those of `ab`. */
+export function isPrefix (value: unknown): boolean {
+  return typeof value === 'string' && (value === '' || (value.endsWith('/') && !value.startsWith('/')))
+}
+
 /** Whether it is a whole number within bounds, both included. */
 export function isWithin (value: unknown, least: number, most: number): boolean {
   return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most

@@ -2,6 +2,7 @@ import contentDisposition from 'content-disposition'
 import type { IncomingHttpHeaders } from 'node:http'
 import parseRange from 'range-parser'
 import { TUS_ERR_PRECONDITION_FAILED, TUS_ERR_RANGE_INVALID } from './errors.js'
+import { describeFile } from './file-description.js'
 import type { ByteRange } from './storage.js'
 import type { Metadata, Upload } from './upload.js'
 
@@ -111,43 +112,19 @@ function toSeconds (milliseconds: number): number {
   return Math.floor(milliseconds / 1000)
 }
 
-/**
- * Type and name as the client gave them, where that is safe: a stranger's file must never run as a page of this origin.
- *
- * Uppy says `type` and `name`, tus-js-client's examples `filetype` and `filename`.
- */
 function describeContent (metadata: Metadata): Record<string, string> {
-  const type = chooseType(metadata.filetype ?? metadata.type)
-  const name = metadata.filename ?? metadata.name
+  const { type, name } = describeFile(metadata)
   return {
     'content-type': type,
     ...metadata.encoding !== undefined && CODING.test(metadata.encoding) && { 'content-encoding': metadata.encoding },
-    'content-disposition': contentDisposition(name && cleanName(name), { type: INLINE.test(type) ? 'inline' : 'attachment' })
+    'content-disposition': contentDisposition(name, { type: INLINE.test(type) ? 'inline' : 'attachment' })
   }
-}
-
-/** No longer than a file system takes names, and without what a header can't hold or what shows a name as another: `exe.fdp` written from right to left. */
-function cleanName (name: string): string {
-  const characters = [...name.replace(CONTROLS, '_')]
-  if (characters.length <= LONGEST_NAME) return characters.join('')
-  const [extension = ''] = /\.[A-Za-z0-9]{1,16}$/.exec(name) ?? []
-  return characters.slice(0, LONGEST_NAME - extension.length).join('') + extension
-}
-
-function chooseType (type: string | undefined): string {
-  return type !== undefined && MEDIA_TYPE.test(type) && !ACTIVE.test(type) ? type : 'application/octet-stream'
 }
 
 const SAFETY = {
   'x-content-type-options': 'nosniff',
   'content-security-policy': "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
 }
-// eslint-disable-next-line no-control-regex -- those are the ones that a header can't hold
-const CONTROLS = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\p{Surrogate}]/gu
-const LONGEST_NAME = 255
-const MEDIA_TYPE = /^[a-z0-9][\w.+-]{0,126}\/[a-z0-9][\w.+-]{0,126}(?:; ?charset=(?:utf-8|us-ascii|iso-8859-\d{1,2}|windows-125\d))?$/i
-/** What a browser would run or interpret: markup, scripts, style sheets, messages made of parts, programs. */
-const ACTIVE = /html|xml|xsl|svg|script|css|wasm|flash|multipart|message|mhtml|mimearchive|cache-manifest|component|webbundle|signed-exchange|hta\b|java|xpinstall/i
 /** Codings in which the bytes were sent, and are: browsers undo them. */
 const CODING = /^(?:gzip|deflate|br|zstd)$/
 const INLINE = /^(?:image\/(?:avif|bmp|gif|jpeg|png|tiff|webp)|(?:audio|video)\/[\w.+-]+|text\/plain(?:;.*)?)$/i

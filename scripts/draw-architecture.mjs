@@ -14,7 +14,7 @@ const boxes = [
   { name: 'cli', title: 'cli: the command', files: /^lib\/cli\// },
   { name: 'operations', title: 'operations: the rules', files: /^lib\/operations\// },
   { name: 'protocols', title: 'protocols: the words', files: /^lib\/protocols\// },
-  { name: 'contract', title: 'storage, upload, locker: the contract', files: /^lib\/(?:storage|upload|locker|factory-options|similar-name)\.ts$/ },
+  { name: 'contract', title: 'storage, upload, locker: the contract', files: /^lib\/(?:storage|upload|locker|factory-options|similar-name|file-description)\.ts$/ },
   { name: 'suite', title: 'contract/: its tests', files: /^lib\/contract(?:\/|\.ts$)/ },
   { name: 'plugin', title: 'plugin, app.tus', files: /^lib\/(?:index|plugin|api)\.ts$/ },
   { name: 'http', title: 'routes: HTTP, as Fastify brings it', files: /^lib\/(?:routes|verbs|cors|location|representation|connection|expect-continue|content|interim|problem|resumable|handler-answer|kept-answer|exchange|answered|untouched-body|empty-body|cors-hooks|cors-names|hook-lists|retry-later)\.ts$/ },
@@ -54,7 +54,7 @@ function listSources (folder) {
 /** Types leave no trace at run time. */
 function readImports (file) {
   const text = readFileSync(join(root, file), 'utf8')
-  return [...text.matchAll(/^(?:import|export)(?! type) [^;]*? from '(\.[^']+)'/gm)]
+  return [...text.matchAll(/^(?:import|export)(?! type) [^;']*? from '(\.[^']+)'/gm)]
     .filter(([statement]) => !/\{(?:\s*type [^,}]+,?)+\s*\}/.test(statement))
     .map(([, name]) => normalize(join(dirname(file), name)).replace(/\.js$/, '.ts'))
 }

@@ -1,5 +1,6 @@
 import type { BlobHTTPHeaders, ContainerClient, Tags } from '@azure/storage-blob'
-import { FactoryOptions, isObject, isWithin } from '../../lib/factory-options.js'
+import { FactoryOptions, isObject, isPrefix, isWithin } from '../../lib/factory-options.js'
+import { describeAttachment } from '../../lib/file-description.js'
 import type { NewUpload } from '../../lib/upload.js'
 
 /** What can be said of the blob that an upload becomes. The names of metadata are those of C# identifiers, and the value of `fastifytus` is the storage's own. */
@@ -12,7 +13,7 @@ export interface BlobOptions {
 export interface AzureStorageOptions {
   /** Of `@azure/storage-blob`, version 12, with the right to read, write, delete and list. The container has to be there. */
   readonly container: ContainerClient
-  /** What every name of this storage begins with, such as `uploads/`. Nothing else may write there. Default: nothing. */
+  /** What every name of this storage begins with: empty, or a path that ends with `/`, such as `uploads/`. Nothing else may write there. Default: nothing. */
   readonly prefix?: string
   /** The size of a block, in bytes, from 64 KiB to 4000 MiB; larger for uploads that would have more than 20 000 of them. Default 8 MiB. */
   readonly blockSize?: number
@@ -27,7 +28,10 @@ export interface AzureStorageOptions {
   readonly commitInterval?: number
   /** How long Azure may take for a request, all tries of the SDK included, in ms; 10 s more for each MB that goes along. Default 60 000. */
   readonly requestTimeout?: number
-  /** Headers, metadata and tags of that blob. Default: the content type, if `metadata.filetype` is one. */
+  /**
+   * Headers, metadata and tags of that blob. By default, `blobContentType` is that of a download (`application/octet-stream` for what a browser would
+   * run), and `blobContentDisposition` is `attachment` with the name of the file; `undefined` leaves either out.
+   */
   readonly blobOptions?: BlobOptions | ((upload: NewUpload) => BlobOptions)
 }
 
@@ -45,10 +49,10 @@ export interface ResolvedAzureOptions {
 /** @throws FactoryOptionError */
 export function resolveAzureOptions (options: AzureStorageOptions): ResolvedAzureOptions {
   factory.checkNames(options, NAMES)
-  const { container, prefix = '', blockSize = 8 * MIB, concurrency = 4, commitInterval = 60_000, requestTimeout = 60_000, blobOptions = guessOptions } = options
+  const { container, prefix = '', blockSize = 8 * MIB, concurrency = 4, commitInterval = 60_000, requestTimeout = 60_000, blobOptions = {} } = options
   const { memoryBudget = Math.max(256 * MIB, 2 * blockSize) } = options
   factory.check('container', "a ContainerClient of '@azure/storage-blob'", typeof container?.getBlockBlobClient === 'function')
-  factory.check('prefix', "a string that does not begin with '/'", typeof prefix === 'string' && !prefix.startsWith('/'))
+  factory.check('prefix', "empty, or a path that ends with '/' and does not begin with it", isPrefix(prefix))
   factory.check('blockSize', 'a number of bytes from 64 KiB to 4000 MiB', isWithin(blockSize, 65536, LARGEST_BLOCK))
   factory.check('memoryBudget', 'a number of bytes, at least twice the block size', isWithin(memoryBudget, 2 * blockSize, Infinity))
   factory.check('concurrency', 'a number from 1 to 100', isWithin(concurrency, 1, 100))
@@ -64,7 +68,10 @@ export function resolveAzureOptions (options: AzureStorageOptions): ResolvedAzur
     concurrency,
     commitInterval,
     requestTimeout,
-    blobOptions: typeof blobOptions === 'function' ? upload => checkBlobOptions(blobOptions(upload)) : () => blobOptions
+    blobOptions: upload => {
+      const options = typeof blobOptions === 'function' ? checkBlobOptions(blobOptions(upload)) : blobOptions
+      return { ...options, blobHTTPHeaders: { ...describe(upload), ...options.blobHTTPHeaders } }
+    }
   }
 }
 
@@ -86,13 +93,12 @@ function areStrings (value: unknown): boolean {
   return isObject(value) && Object.values(value).every(one => typeof one === 'string')
 }
 
-/** Clients that follow the custom of tus-js-client and Uppy tell the type of the file. */
-function guessOptions ({ metadata }: NewUpload): BlobOptions {
-  const { filetype = '' } = metadata
-  return TYPE.test(filetype) ? { blobHTTPHeaders: { blobContentType: filetype } } : {}
+/** Nobody but the application knows who reads the blob, and on which origin. */
+function describe ({ metadata }: NewUpload): BlobHTTPHeaders {
+  const { type, disposition } = describeAttachment(metadata)
+  return { blobContentType: type, blobContentDisposition: disposition }
 }
 
-const TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:; ?[\w-]+=[\w.+-]+)*$/
 const MIB = 1024 * 1024
 /** Azure's own bound. */
 export const LARGEST_BLOCK = 4000 * MIB

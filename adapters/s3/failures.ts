@@ -102,6 +102,13 @@ export class KeyTaken extends Error {
   override readonly name = 'KeyTaken'
   readonly code = 'S3_KEY_TAKEN'
   readonly statusCode = 409
+  /** For the log: a client has no business with it. */
+  readonly key: string
+
+  constructor (key: string, cause: unknown) {
+    super('There is another object under the key of this upload', { cause })
+    this.key = key
+  }
 }
 
 /** The server does not do what this storage stands on. */

@@ -40,7 +40,7 @@ async function putObject (store: Store, entry: Entry, bytes: Uint8Array, attempt
       if (!isConflict(error) && !(isMissing(error) && tries > 0)) throw error
       const found = await bucket.head(record.key)
       if (found?.metadata[ATTEMPT] === attempt) return found.etag
-      if (found !== null && found.metadata[MARK] !== record.mark) throw new KeyTaken(`There is an object under the key ${record.key}`, { cause: error })
+      if (found !== null && found.metadata[MARK] !== record.mark) throw new KeyTaken(record.key, error)
       // A writer that died or was overtaken has left it. Only who is not overtaken may replace it.
       await records.commit(entry, {})
       if (tries === MOST_TRIES) throw error
@@ -97,7 +97,7 @@ async function join (store: Store, entry: Entry): Promise<void> {
         return
       }
       if (isGone) throw new UploadLost('The multipart upload is gone, and there is no object', { cause: error })
-      if (getStatus(error) === 412) throw new KeyTaken(`There is an object under the key ${record.key}`, { cause: error })
+      if (getStatus(error) === 412) throw new KeyTaken(record.key, error)
       // Some servers know the condition for other writes only.
       if (getStatus(error) === 501) condition = {}
       if (attempt === PAUSES.length) throw error

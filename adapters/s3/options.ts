@@ -1,5 +1,6 @@
 import type { PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3'
-import { FactoryOptions, isObject, isWithin } from '../../lib/factory-options.js'
+import { FactoryOptions, isObject, isPrefix, isWithin } from '../../lib/factory-options.js'
+import { describeAttachment } from '../../lib/file-description.js'
 import type { NewUpload } from '../../lib/upload.js'
 
 /** What can be said of the object that an upload becomes, in the words of S3's `PutObject`. */
@@ -11,7 +12,7 @@ export interface S3StorageOptions {
   /** Of `@aws-sdk/client-s3`, version 3. The storage does not destroy it. */
   readonly client: S3Client
   readonly bucket: string
-  /** What every key of this storage begins with, such as `uploads/`. Nothing else may write there. Default: nothing. */
+  /** What every key of this storage begins with: empty, or a path that ends with `/`, such as `uploads/`. Nothing else may write there. Default: nothing. */
   readonly prefix?: string
   /** The size of a part, in bytes, from 5 MiB to 5 GiB; larger for uploads that would have more than 10 000 of them. Default 8 MiB. */
   readonly partSize?: number
@@ -26,7 +27,10 @@ export interface S3StorageOptions {
   readonly commitInterval?: number
   /** The key of the object that an upload becomes. Unique for each upload. Default: the prefix and the id. */
   readonly key?: (upload: NewUpload) => string
-  /** Storage class, encryption, tags, content type, metadata … of that object. Default: the content type, if `metadata.filetype` is one. */
+  /**
+   * Storage class, encryption, tags, content type, metadata … of that object. By default, `ContentType` is that of a download (`application/octet-stream`
+   * for what a browser would run), and `ContentDisposition` is `attachment` with the name of the file; `undefined` leaves either out.
+   */
   readonly objectOptions?: ObjectOptions | ((upload: NewUpload) => ObjectOptions)
   /**
    * `off`: for servers that ignore `If-Match` or `If-None-Match`. Nothing then keeps two processes from damaging an upload: safe for a
@@ -51,11 +55,11 @@ export interface ResolvedS3Options {
 /** @throws FactoryOptionError */
 export function resolveS3Options (options: S3StorageOptions): ResolvedS3Options {
   factory.checkNames(options, NAMES)
-  const { client, bucket, prefix = '', partSize = 8 * MIB, concurrency = 4, commitInterval = 60_000, conditionalWrites = 'on', objectOptions = guessOptions } = options
+  const { client, bucket, prefix = '', partSize = 8 * MIB, concurrency = 4, commitInterval = 60_000, conditionalWrites = 'on', objectOptions = {} } = options
   const { memoryBudget = Math.max(256 * MIB, 2 * partSize) } = options
   factory.check('client', "an S3Client of '@aws-sdk/client-s3'", typeof client?.send === 'function')
   factory.check('bucket', 'the name of a bucket', typeof bucket === 'string' && bucket !== '')
-  factory.check('prefix', "a string that does not begin with '/'", typeof prefix === 'string' && !prefix.startsWith('/'))
+  factory.check('prefix', "empty, or a path that ends with '/' and does not begin with it", isPrefix(prefix))
   factory.check('partSize', 'a number of bytes from 5 MiB to 5 GiB', isWithin(partSize, 5 * MIB, 5 * 1024 * MIB))
   factory.check('memoryBudget', 'a number of bytes, at least twice the part size', isWithin(memoryBudget, 2 * partSize, Infinity))
   factory.check('concurrency', 'a number from 1 to 100', isWithin(concurrency, 1, 100))
@@ -64,6 +68,7 @@ export function resolveS3Options (options: S3StorageOptions): ResolvedS3Options 
   factory.check('objectOptions', 'an object or a function', typeof objectOptions === 'function' || isObject(objectOptions))
   factory.check('conditionalWrites', "'on' or 'off'", conditionalWrites === 'on' || conditionalWrites === 'off')
   if (typeof objectOptions !== 'function') checkObjectOptions(objectOptions)
+  const getObjectOptions = (upload: NewUpload) => typeof objectOptions === 'function' ? checkObjectOptions(objectOptions(upload)) : objectOptions
   return {
     client,
     bucket,
@@ -73,7 +78,7 @@ export function resolveS3Options (options: S3StorageOptions): ResolvedS3Options 
     concurrency,
     commitInterval,
     key: options.key,
-    objectOptions: typeof objectOptions === 'function' ? upload => checkObjectOptions(objectOptions(upload)) : () => objectOptions,
+    objectOptions: upload => ({ ...describe(upload), ...getObjectOptions(upload) }),
     conditionalWrites
   }
 }
@@ -88,13 +93,12 @@ function checkObjectOptions (options: ObjectOptions): ObjectOptions {
   return options
 }
 
-/** Clients that follow the custom of tus-js-client and Uppy tell the type of the file. */
-function guessOptions ({ metadata }: NewUpload): ObjectOptions {
-  const { filetype = '' } = metadata
-  return TYPE.test(filetype) ? { ContentType: filetype } : {}
+/** Nobody but the application knows who reads the object, and on which origin. */
+function describe ({ metadata }: NewUpload): ObjectOptions {
+  const { type, disposition } = describeAttachment(metadata)
+  return { ContentType: type, ContentDisposition: disposition }
 }
 
-const TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:; ?[\w-]+=[\w.+-]+)*$/
 const MIB = 1024 * 1024
 const factory = new FactoryOptions('createS3Storage')
 const NAMES: Readonly<Record<keyof S3StorageOptions, true>> = {

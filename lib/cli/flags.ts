@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { isPrefix } from '../factory-options.js'
 import { parseDuration, parseSize } from './units.js'
 
 /** What `serve` was told, with every default filled in. */
@@ -16,7 +17,8 @@ export interface ServeFlags {
   readonly maxSize: number | null
   /** How long incomplete uploads stay after their last byte, in ms; `null` is the default of the plugin. */
   readonly expire: number | null
-  readonly cors: string | null
+  /** Origins, or `*`; `null` for none. */
+  readonly cors: string | string[] | null
   readonly download: boolean
   /** Whether to speak Resumable Uploads for HTTP beside tus. */
   readonly ietf: boolean
@@ -90,8 +92,8 @@ export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv
     s3: readS3(get),
     azure: readAzure(get, env),
     maxSize: optional('max-size', get('max-size'), 'a size such as 5GB or 8MiB', parseSize),
-    expire: optional('expire', get('expire'), 'a duration such as 24h or 30s, above 0', parseExpire),
-    cors: get('cors'),
+    expire: optional('expire', get('expire'), 'a duration such as 24h or 30s, with its unit, above 0', parseExpire),
+    cors: optional('cors', get('cors'), 'an origin such as https://app.example, several with commas between them, or *', parseOrigins),
     download: !has('no-download'),
     ietf: !has('no-ietf'),
     page: !has('no-page'),
@@ -104,6 +106,10 @@ export function parseServeFlags (args: readonly string[], env: NodeJS.ProcessEnv
     metrics: readMetrics(get, has),
     tusdUrls: has('tusd-urls'),
     logLevel: oneOf('log-level', get('log-level') ?? 'info', LEVELS.join(', '), level => LEVELS.includes(level) ? level : null)
+  }
+  if (flags.s3 !== null || flags.azure !== null) {
+    const misplaced = ['journal', 'index'].find(has) ?? (get('durability') === null ? undefined : 'durability')
+    if (misplaced !== undefined) throw new UsageError(`--${misplaced} is for a directory: leave it out with ${flags.s3 === null ? '--azure-container' : '--s3-bucket'}`)
   }
   if (flags.workers > 1 && flags.locks === 'process') throw new UsageError('--locks process is for one process: leave out --workers')
   return flags
@@ -141,7 +147,7 @@ function readS3 (get: (name: string) => string | null): S3Flags | null {
     bucket,
     endpoint: optional('s3-endpoint', get('s3-endpoint'), 'a URL such as http://127.0.0.1:9000', text => /^https?:/.test(text) && URL.canParse(text) ? text : null),
     region: get('s3-region'),
-    prefix: oneOf('s3-prefix', get('s3-prefix') ?? '', "a prefix that does not start with '/'", text => text.startsWith('/') ? null : text),
+    prefix: oneOf('s3-prefix', get('s3-prefix') ?? '', "empty, or a path that ends with '/' and does not start with it", text => isPrefix(text) ? text : null),
     partSize: optional('s3-part-size', get('s3-part-size'), 'a size from 5MiB to 5GiB', parsePartSize)
   }
 }
@@ -164,7 +170,7 @@ function readAzure (get: (name: string) => string | null, env: NodeJS.ProcessEnv
   }
   const connectionString = env.AZURE_STORAGE_CONNECTION_STRING
   if (!connectionString) throw new UsageError('--azure-container needs AZURE_STORAGE_CONNECTION_STRING in the environment')
-  const prefix = oneOf('azure-prefix', get('azure-prefix') ?? '', "a prefix that does not start with '/'", text => text.startsWith('/') ? null : text)
+  const prefix = oneOf('azure-prefix', get('azure-prefix') ?? '', "empty, or a path that ends with '/' and does not start with it", text => isPrefix(text) ? text : null)
   return { container, prefix, connectionString }
 }
 
@@ -185,8 +191,14 @@ function parseWorkers (text: string): number | null {
   return /^[1-9]\d{0,3}$/.test(text) && Number(text) <= 1024 ? Number(text) : null
 }
 
+/** With a unit: who means minutes must not get seconds. */
 function parseExpire (text: string): number | null {
-  return parseDuration(text) || null
+  return /^[\d.]*\s*$/.test(text) ? null : parseDuration(text) || null
+}
+
+function parseOrigins (text: string): string | string[] | null {
+  const origins = text.split(',').map(origin => origin.trim()).filter(origin => origin !== '')
+  return origins.length > 1 ? origins : origins[0] ?? null
 }
 
 function parseHeadersTimeout (text: string): number | null {

@@ -29,7 +29,7 @@ export async function serve (flags: ServeFlags): Promise<string> {
     ...await exposeMetrics(app, flags),
     download: flags.download,
     protocols: flags.ietf ? ['tus', 'ietf'] : ['tus'],
-    cors: flags.cors === null ? false : { origin: flags.cors.includes(',') ? flags.cors.split(',') : flags.cors }
+    cors: flags.cors === null ? false : { origin: flags.cors }
   })
   if (flags.maxConnections !== null) app.server.maxConnections = flags.maxConnections
   stopOnSignals(app)
@@ -42,9 +42,12 @@ function getUrl (app: FastifyInstance, { host, prefix }: ServeFlags): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}${prefix}`
 }
 
-/** tusd names an upload on S3 by an id, `+`, and the id of the multipart upload; this server by the first alone. */
-function rewriteTusdUrl ({ url = '/' }: { readonly url?: string | undefined }): string {
-  return url.replace(/(?:\+|%2B)[^+/?]*(?=$|\?)/i, '')
+/**
+ * tusd names an upload on S3 by an id, `+`, and the id of the multipart upload; this server by the first alone. Takes time in proportion to the length
+ * of the URL.
+ */
+export function rewriteTusdUrl ({ url = '/' }: { readonly url?: string | undefined }): string {
+  return url.replace(/^([^?]*\/[^/?+%]*(?:%(?!2B)[^/?+%]*)*)(?:\+|%2B)[^/?]*(?=$|\?)/i, '$1')
 }
 
 /** How often to look for expired uploads, in ms, at least. */

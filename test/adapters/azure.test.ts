@@ -91,8 +91,13 @@ t.test('in a container', { skip }, async t => {
       t.strictSame((await blob.getTags()).tags, { kind: 'upload' })
     }
     const plain = await machines.open()
-    const id = await create(plain, { length: 1, metadata: { filetype: 'image/png' } })
-    t.equal((await machines.container.getBlobClient(PREFIX + id).getProperties()).contentType, 'image/png')
+    for (const [metadata, type, disposition] of [
+      [{ filetype: 'image/png', filename: 'a.png' }, 'image/png', 'attachment; filename="a.png"'], [{ filetype: 'text/html' }, 'application/octet-stream', 'attachment']
+    ] as const) {
+      const id = await create(plain, { length: 1, metadata })
+      const { contentType, contentDisposition } = await machines.container.getBlobClient(PREFIX + id).getProperties()
+      t.strictSame([contentType, contentDisposition], [type, disposition])
+    }
   })
 
   t.test('requests: 3 for a small upload, 2 for a PATCH of the same process, no byte read', async t => {

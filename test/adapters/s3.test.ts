@@ -95,16 +95,22 @@ t.test('the object has the key, the type, the metadata and the tags that the app
   }
 })
 
-t.test('the content type is the one that the client told, if it is one', async t => {
+t.test('an object has the type of a download, and is an attachment with its name, unless the application says otherwise', async t => {
   const machines = await setUp(t)
-  const one = await machines.open()
-  for (const [filetype, expected] of [['image/png', 'image/png'], ['no type\r\n', 'octet-stream']] as const) {
-    const upload = makeUpload({ length: 1, metadata: { filetype } })
+  const look = async (metadata: Record<string, string>, objectOptions?: S3StorageOptions['objectOptions']) => {
+    const one = await machines.open(objectOptions === undefined ? {} : { objectOptions })
+    const upload = makeUpload({ length: 1, metadata })
     await one.storage.create(upload)
     await append(one.storage, upload.id, 0, 'x')
-    const { ContentType } = await machines.client.send(new HeadObjectCommand({ Bucket: machines.bucket, Key: `${machines.prefix}${upload.id}` }))
-    t.match(ContentType, expected)
+    const { ContentType, ContentDisposition } = await machines.client.send(new HeadObjectCommand({ Bucket: machines.bucket, Key: `${machines.prefix}${upload.id}` }))
+    return [ContentType, ContentDisposition]
   }
+  t.strictSame(await look({ filetype: 'image/png', filename: 'a.png' }), ['image/png', 'attachment; filename="a.png"'])
+  t.strictSame(await look({ type: 'image/png', name: 'ä\r\n.png' }), ['image/png', 'attachment; filename="?__.png"; filename*=UTF-8\'\'%C3%A4__.png'])
+  for (const filetype of ['text/html', 'image/svg+xml', 'no type\r\n', 'text/plain; x=y']) t.strictSame(await look({ filetype }), ['application/octet-stream', 'attachment'], filetype)
+  t.strictSame(await look({ filetype: 'text/html', filename: 'a' }, { CacheControl: 'no-store' }), ['application/octet-stream', 'attachment; filename="a"'])
+  t.strictSame(await look({ filetype: 'text/html', filename: 'a' }, ({ metadata }) => ({ ContentType: metadata.filetype, ContentDisposition: 'inline' })), ['text/html', 'inline'])
+  t.equal((await look({ filename: 'a' }, { ContentDisposition: undefined }))[1], undefined)
 })
 
 t.test('an object of somebody else under the key is not overwritten', async t => {
@@ -114,7 +120,7 @@ t.test('an object of somebody else under the key is not overwritten', async t =>
   for (const length of [3, 7 * MIB]) {
     const upload = makeUpload({ length })
     await one.storage.create(upload)
-    await t.rejects(append(one.storage, upload.id, 0, CONTENT.subarray(0, length)), { code: 'S3_KEY_TAKEN', statusCode: 409 })
+    await t.rejects(append(one.storage, upload.id, 0, CONTENT.subarray(0, length)), { code: 'S3_KEY_TAKEN', statusCode: 409, key: `${machines.prefix}taken`, message: 'There is another object under the key of this upload' })
     await one.storage.remove(upload.id)
   }
   const { ContentLength } = await machines.client.send(new HeadObjectCommand({ Bucket: machines.bucket, Key: `${machines.prefix}taken` }))

@@ -366,6 +366,24 @@ t.test('a terminal gets bars that are drawn over, with lines above them', async 
   ])
 })
 
+t.test('nothing that a server or a file name says reaches a terminal as a command', async t => {
+  const evil = 'x\x1b]0;owned\x07\x9b2J\x00\r\n\u202egnp.exe'
+  for (const isTTY of [true, false]) {
+    let output = ''
+    const display = createDisplay({ isTTY, columns: 200, write: text => { output += text } })
+    display.begin(evil, 10)
+    display.failed(evil, `the server answered 500: ${evil.repeat(1000)}`, 500)
+    display.end(evil, `${evil}: ${evil}`)
+    display.stop()
+    // What the display itself says to a terminal.
+    // eslint-disable-next-line no-control-regex
+    const said = output.replace(/\x1b\[(?:\d*A|J)|\r(?=\x1b\[J)/g, '')
+    // eslint-disable-next-line no-control-regex
+    t.notMatch(said.replaceAll('\r', isTTY ? '' : '\r'), /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/)
+    t.ok(said.split('\n').every(line => line.length <= 1000))
+  }
+})
+
 t.test('anything else gets a line for each tenth of a file', async t => {
   let output = ''
   const display = createDisplay({ write: text => { output += text } })

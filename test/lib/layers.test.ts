@@ -7,7 +7,7 @@ import { drawInto } from '../../scripts/draw-architecture.mjs'
 const FORBIDDEN: ReadonlyArray<readonly [folder: string, imports: RegExp]> = [
   ['lib/operations', /^(?:fastify|node:http2?)$|^lib\/(?:protocols|routes|plugin|cli)\b|^adapters\b/],
   ['lib/protocols', /^fastify$|^lib\/(?:routes|plugin|context|storage|locker|cli)\b|^adapters\b/],
-  ['adapters', /^(?:fastify|node:http2?)$|^lib\/(?!storage\.js$|upload\.js$|locker\.js$|factory-options\.js$)/]
+  ['adapters', /^(?:fastify|node:http2?)$|^lib\/(?!storage\.js$|upload\.js$|locker\.js$|factory-options\.js$|file-description\.js$)/]
 ]
 
 t.test('every file imports only what its layer may', async t => {

@@ -60,7 +60,7 @@ class Lines implements Display {
   stop (): void {}
 
   #write (line: string): void {
-    this.#stream.write(`${line}\n`)
+    this.#stream.write(`${clean(line)}\n`)
   }
 }
 
@@ -126,7 +126,7 @@ class Bars implements Display {
   #draw (line: string): void {
     const bars = Array.from(this.#bars, ([name, bar]) => formatBar(name, bar, (this.#stream.columns || 80) - 1))
     const up = this.#drawn > 0 ? `\x1b[${this.#drawn}A` : ''
-    this.#stream.write(`${up}\r\x1b[J${[...line === '' ? [] : [line], ...bars].map(text => `${text}\n`).join('')}`)
+    this.#stream.write(`${up}\r\x1b[J${[...line === '' ? [] : [line], ...bars].map(text => `${clean(text)}\n`).join('')}`)
     this.#drawn = bars.length
   }
 }
@@ -150,10 +150,19 @@ function shorten (name: string, most: number): string {
   return name.length <= most ? name : `…${name.slice(name.length - most + 1)}`
 }
 
+/** Without what a terminal would obey, or show as something else, in a name or in what a server says; and no longer than anybody reads. */
+export function clean (line: string): string {
+  const characters = [...line.replace(CONTROLS, ' ')]
+  return characters.length <= LONGEST ? characters.join('') : `${characters.slice(0, LONGEST - 1).join('')}…`
+}
+
 function describeFailure (name: string, reason: string, delay: number): string {
   return `${name}: ${reason}; tries again in ${formatTime(delay / 1000)}`
 }
 
+// eslint-disable-next-line no-control-regex -- C0, C1, and what changes the direction of a text
+const CONTROLS = /[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\p{Surrogate}]/gu
+const LONGEST = 1000
 /** How often to draw, in ms. */
 const REDRAW = 100
 /** Over how long a rate is measured, in s. */

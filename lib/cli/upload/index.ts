@@ -1,4 +1,4 @@
-import { createDisplay, type Display } from './display.js'
+import { clean, createDisplay, type Display } from './display.js'
 import { SendError } from './failures.js'
 import { STDIN, type UploadFlags } from './flags.js'
 import { Places } from './places.js'
@@ -39,7 +39,7 @@ async function sendOne (name: string, flags: UploadFlags, places: Places, displa
     const url = await send(source, flags, createListener(name, source.findPlace() !== null, display), signal)
     source.forget()
     source.check()
-    const line = `${url}\t${name}`
+    const line = `${clean(url)}\t${clean(name)}`
     // Where both go to one terminal, what another writes between the bars would be drawn over.
     const isShared = process.stdout.isTTY && process.stderr.isTTY
     display.end(name, isShared ? line : `${name}: is there`)
