@@ -74,7 +74,8 @@ export class Claims {
       try {
         yield claim
       } finally {
-        await claim.release()
+        // It ends by itself: no reason to end the work on all others.
+        await claim.release().catch(error => { this.#log.warn({ err: error, id: claim.upload.id }, 'a lease could not be ended') })
       }
     }
   }

@@ -158,6 +158,17 @@ t.test('a worker that is done is not told otherwise because its lease could not 
   t.match(await watched.app.tus.find(watched.id), { processed: true })
 })
 
+t.test('claims() continues with the next upload if the lease of one could not be ended', async t => {
+  const storage = createMemoryStorage()
+  const watched = await start(t, { ...storage, claim: async (id, duration) => ({ ...(await storage.claim!(id, duration))!, release: async () => { throw new StorageUnavailable('away') } }) })
+  await createComplete(watched.app, 'another')
+  const seen: string[] = []
+  for await (const claim of watched.app.tus.claims()) {
+    if (seen.push(claim.upload.id) === 2) break
+  }
+  t.equal(new Set(seen).size, 2)
+})
+
 t.test('a storage that fails between the lease and the look at the upload leaves no lease', async t => {
   const storage = createMemoryStorage()
   let away = false
