@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { constants, type Http2ServerResponse } from 'node:http2'
+import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { isTaken } from './arrived-body.js'
@@ -14,9 +14,29 @@ import { getContent } from './content.js'
  * sends the response and the end of the stream, then receives and drops for a moment, as nginx's `lingering_close` does.
  */
 export function releaseConnection ({ raw }: FastifyRequest, reply: FastifyReply): void {
-  // HTTP/2 keeps the connection, but a stream that is never read would never close.
-  if (raw.httpVersionMajor > 1) raw.resume()
+  if (isHttp2(raw)) releaseStream(raw)
   else if (isReceiving(raw)) releaseSocket(raw, reply)
+}
+
+/** HTTP/2 keeps the connection, but a stream that is never read would never close. */
+function releaseStream (request: Http2ServerRequest): void {
+  request.resume()
+  // What Node puts between the two stops the stream of a request that the application destroys.
+  const drain = () => { request.stream.removeAllListeners('data').resume() }
+  if (request.destroyed) drain()
+  else request.once('close', drain)
+}
+
+/**
+ * Whether the application has destroyed an HTTP/2 request, as it breaks a connection over HTTP/1: its stream stays open,
+ * and its hooks and handler run on.
+ */
+export function isDestroyed ({ raw }: FastifyRequest): boolean {
+  return raw.destroyed && isHttp2(raw)
+}
+
+function isHttp2 (request: IncomingMessage | Http2ServerRequest): request is Http2ServerRequest {
+  return 'stream' in request
 }
 
 function releaseSocket (request: IncomingMessage, reply: FastifyReply): void {

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Readable } from 'node:stream'
 import { requests, type RequestMessage } from './channels.js'
 import { isAnswered, isGone, watchAnswers } from './answered.js'
-import { releaseConnection } from './connection.js'
+import { drop, isDestroyed, releaseConnection } from './connection.js'
 import { getContent } from './content.js'
 import type { Context } from './context.js'
 import { isPreflightAnswer } from './cors-hooks.js'
@@ -87,6 +87,10 @@ function createSite (context: Context): Site {
 export function handle (site: Site, verbs: Verbs, request: FastifyRequest, reply: FastifyReply): Promise<unknown> | FastifyReply {
   // A hook has answered, and its response is still on its way through the `onSend` hooks; or it has refused by ending the connection.
   if (isAnswered(reply) || isGone(request)) return reply
+  if (isDestroyed(request)) {
+    drop(reply)
+    return reply
+  }
   setUpload(request, null)
   holdBody(request, reply)
   const facts: RequestMessage = { request, reply, method: request.method }
