@@ -1,6 +1,7 @@
 import Fastify, { type FastifyBaseLogger } from 'fastify'
 import cluster, { type Worker } from 'node:cluster'
 import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { MetricsFlags, ServeFlags } from './flags.js'
 import { listen } from './metrics.js'
@@ -22,15 +23,17 @@ export class Workers {
   readonly #metrics: MetricsFlags | null
   readonly #log: FastifyBaseLogger
   readonly #ready = new Set<number>()
-  /** The port that the first ones were given, which their successors take over. */
-  #port: string | null = null
+  /** With port 0, a free one: successors could not listen at the one that their predecessors were given. */
+  #port: number
+  #started = false
   #stopping = false
   #stoppedAt = 0
   #rolling: Promise<void> | null = null
 
-  constructor ({ workers, logLevel, host, metrics }: ServeFlags) {
+  constructor ({ workers, logLevel, host, port, metrics }: ServeFlags) {
     this.#number = workers
     this.#host = host
+    this.#port = port
     this.#metrics = metrics
     // Every worker accepts for itself. A connection that the primary hands to one which is killed before it took it would stay open, and never be answered.
     cluster.schedulingPolicy = cluster.SCHED_NONE
@@ -47,9 +50,10 @@ export class Workers {
       if (worker.exitedAfterDisconnect !== true) this.#replace(worker, signal || code).catch(ignore)
     })
     if (this.#metrics !== null) await this.#expose(this.#metrics)
+    if (this.#port === 0) this.#port = await findPort(this.#host)
     const urls = await Promise.all(Array.from({ length: this.#number }, () => this.#fork()))
     process.on('SIGTERM', () => this.#stop()).on('SIGINT', () => this.#stop()).on('SIGHUP', () => this.#roll())
-    this.#port = new URL(urls[0]!).port
+    this.#started = true
     return urls[0]!
   }
 
@@ -59,7 +63,7 @@ export class Workers {
   }
 
   async #fork (): Promise<string> {
-    const worker = cluster.fork(this.#port === null ? {} : { [WORKER_PORT]: this.#port })
+    const worker = cluster.fork({ [WORKER_PORT]: String(this.#port) })
     const ended = once(worker, 'exit').then(() => { throw new Error('a worker could not start') })
     ended.catch(ignore)
     const [{ url }] = await Promise.race([once(worker, 'message'), ended]) as [Ready]
@@ -69,7 +73,7 @@ export class Workers {
 
   async #replace (worker: Worker, cause: number | string): Promise<void> {
     // One that can't start at all ends the command.
-    if (this.#stopping || (this.#port === null && !this.#ready.has(worker.id))) return
+    if (this.#stopping || (!this.#started && !this.#ready.has(worker.id))) return
     this.#log.error({ worker: worker.process.pid, cause }, 'a worker ended')
     // One that can't start, because its disk is away, is tried again, but not all the time.
     if (!this.#ready.delete(worker.id)) await pause(REST, undefined, { ref: false })
@@ -117,6 +121,15 @@ export class Workers {
 
 /** The environment variable that tells a worker its port, whatever its flags say. */
 export const WORKER_PORT = 'FASTIFY_TUS_WORKER_PORT'
+
+async function findPort (host: string): Promise<number> {
+  const server = createServer().listen(0, host)
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
 
 /** Those that live: one that has ended stays in the list of Node until its channel is closed, too. */
 function getWorkers (): Worker[] {

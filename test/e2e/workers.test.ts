@@ -117,6 +117,16 @@ t.test('SIGHUP in the middle of creations of the draft that were to bring everyt
   t.equal((await server.kill('SIGTERM')).code, 0)
 })
 
+t.test('with --port 0, every successor listens at the same free port', async t => {
+  const server = await ServerProcess.start(t, { flags: ['--port', '0', '--workers', '2'] })
+  const before = server.getWorkers()
+  const port = Number(new URL(/http\S+/.exec(server.readyLine)![0]).port)
+  const path = await createUpload(port, 1000)
+  server.signal('SIGHUP')
+  await until('all are replaced', () => server.getWorkers().length === 2 && !server.getWorkers().some(pid => before.includes(pid)))
+  t.equal(await askOffset(port, path), 0)
+})
+
 t.test('a stop that is told to every process of the group, and again to the workers by the first one, is one stop', async t => {
   const server = await start(t, 2)
   const path = await createUpload(server.port, 1000)
