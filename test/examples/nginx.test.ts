@@ -115,6 +115,16 @@ t.test('example/nginx.conf', { skip }, async t => {
     t.equal(refused.headers.get('tus-resumable'), '1.0.0')
   })
 
+  t.test('while the application is away, HEAD is 423 and all else 503, with Retry-After', async t => {
+    const port = await findPort(t)
+    const nowhere = await findPort(t)
+    await startNginx(t, port, (await readFile('example/nginx.conf', 'utf8')).replace('127.0.0.1:1080', `127.0.0.1:${nowhere}`))
+    for (const [method, status] of [['HEAD', 423], ['PATCH', 503], ['POST', 503], ['GET', 503]] as const) {
+      const answer = await fetch(`http://127.0.0.1:${port}/files/1`, { method, headers: TUS })
+      t.strictSame([answer.status, answer.headers.get('retry-after')], [status, '2'], method)
+    }
+  })
+
   t.test('Resumable Uploads for HTTP passes, without interim responses', async t => {
     const { port } = await startChain(t)
     const headers = { 'upload-draft-interop-version': '8', 'upload-complete': '?1' }

@@ -1,4 +1,5 @@
-// Uploads a file with go-tus: `client URL FILE`. With TOKEN it sends one; from TOKEN_URL it gets another.
+// Uploads a file with go-tus: `client URL FILE`. With TOKEN it sends one; from TOKEN_URL it gets another. With PATIENT it
+// retries for longer.
 package main
 
 import (
@@ -7,6 +8,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"time"
 
 	tus "github.com/eventials/go-tus"
 	"github.com/eventials/go-tus/memorystore"
@@ -41,12 +43,17 @@ func upload(address, path string) error {
 	}
 
 	authorize(client, os.Getenv("TOKEN"))
+	attempts, pause := 5, time.Duration(0)
+	if os.Getenv("PATIENT") != "" {
+		attempts, pause = 20, time.Second
+	}
 	create := true
-	for attempt := 0; ; attempt++ {
+	for attempt := 1; ; attempt++ {
 		err = send(client, upload, create)
-		if err == nil || attempt == 4 {
+		if err == nil || attempt == attempts {
 			return err
 		}
+		time.Sleep(pause)
 		if isUnauthorized(err) {
 			if err = refreshToken(client, err); err != nil {
 				return err

@@ -1,4 +1,5 @@
-// Uploads a file with tusgo: `client URL FILE`. With TOKEN it sends one; from TOKEN_URL it gets another.
+// Uploads a file with tusgo: `client URL FILE`. With TOKEN it sends one; from TOKEN_URL it gets another. With PATIENT it
+// retries for longer.
 package main
 
 import (
@@ -7,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"time"
 
 	"github.com/bdragon300/tusgo"
 )
@@ -45,7 +47,11 @@ func upload(address, path string) error {
 		return err
 	}
 	stream := tusgo.NewUploadStream(client, &upload)
-	for attempt := 0; attempt < 5; attempt++ {
+	attempts, pause := 5, time.Duration(0)
+	if os.Getenv("PATIENT") != "" {
+		attempts, pause = 20, time.Second
+	}
+	for attempt := 0; attempt < attempts; attempt++ {
 		err = withToken(func() (*http.Response, error) {
 			err := goOn(stream, file)
 			return stream.LastResponse, err
@@ -53,6 +59,7 @@ func upload(address, path string) error {
 		if err == nil || isUnauthorized(stream.LastResponse) {
 			return err
 		}
+		time.Sleep(pause)
 	}
 	return err
 }

@@ -24,6 +24,7 @@ export async function prepare ({ name, needs }) {
     case 'mvn': return prepareJava(home)
     case 'go': return prepareGo(home)
     case 'cargo': return prepareRust(home)
+    case 'curl': return prepareCurl(home)
   }
 }
 
@@ -67,7 +68,7 @@ function prepareGo (home) {
   run('go', ['build', '-o', 'client', '.'], home)
   return {
     command: [join(home, 'client')],
-    version: /github\.com\/(?:bdragon300\/tusgo|eventials\/go-tus) v(\S+)/.exec(readFileSync(join(home, 'go.mod'), 'utf8'))[1],
+    version: /github\.com\/(?:bdragon300\/tusgo|eventials\/go-tus) v(\S+)/.exec(readFileSync(join(home, 'go.mod'), 'utf8'))?.[1] ?? 'interop version 6',
     runtime: `Go ${/go([\d.]+)/.exec(run('go', ['version'], home))[1]}`
   }
 }
@@ -78,6 +79,14 @@ function prepareRust (home) {
     command: [join(home, 'target/release/client')],
     version: /name = "tus_client"\nversion = "([^"]+)/.exec(readFileSync(join(home, 'Cargo.lock'), 'utf8'))[1],
     runtime: `Rust ${/[\d.]+/.exec(run('rustc', ['--version'], home))[0]}`
+  }
+}
+
+function prepareCurl (home) {
+  return {
+    command: ['bash', join(home, 'client.sh')],
+    version: /[\d.]+/.exec(run('curl', ['--version'], home))[0],
+    runtime: `Bash ${/[\d.]+/.exec(run('bash', ['--version'], home))[0]}`
   }
 }
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startProxy } from './proxy.mjs'
 import { startTokenServer } from './token-server.mjs'
+import { shorten } from './trail.mjs'
 
 const MIB = 1024 ** 2
 
@@ -32,7 +33,7 @@ export async function tryToken (upload, { fresh, recipe }, cors) {
 async function tryMoment ({ upload, file, uploads, moment, fresh, recipe, cors }) {
   await mkdir(uploads)
   const server = await startTokenServer(uploads, cors)
-  const proxy = await startProxy(server.port, moment === 'HEAD' ? 10 * MIB : Infinity)
+  const proxy = await startProxy(server.port, { at: moment === 'HEAD' ? 10 * MIB : Infinity })
   server.isDue = method => method === moment && (method === 'POST' || (method === 'HEAD' ? proxy.cuts > 0 : server.requests.some(request => request.method === 'PATCH')))
   try {
     const source = `http://127.0.0.1:${server.port}/token`
@@ -56,14 +57,4 @@ function describe (server, succeeded, uploads, file, errors) {
   const [name] = readdirSync(uploads).filter(name => name.endsWith('.json'))
   const same = readFileSync(join(uploads, name.slice(0, -'.json'.length))).equals(readFileSync(file))
   return { result: same ? 'resumes' : 'other bytes', trail, errors }
-}
-
-/** `HEAD 401, HEAD 401` → `HEAD 401 ×2`. */
-function shorten (steps) {
-  const counted = []
-  for (const step of steps) {
-    if (counted.at(-1)?.step === step) counted.at(-1).count++
-    else counted.push({ step, count: 1 })
-  }
-  return counted.map(({ step, count }) => count === 1 ? step : `${step} ×${count}`)
 }

@@ -31,8 +31,8 @@ export async function tryClient (command) {
 
 async function upload (command, file, directory, cutAt) {
   const uploads = join(directory, `cut-${cutAt}`)
-  const server = await startServer(uploads)
-  const proxy = await startProxy(server.port, cutAt)
+  const server = await startServer(['--dir', uploads])
+  const proxy = await startProxy(server.port, { at: cutAt })
   try {
     const { code, errors } = await runToEnd(command, [`http://127.0.0.1:${proxy.port}/files/`, file])
     if (code !== 0) return `it ended with ${code}: ${errors.trim().split('\n').at(-1)}`
@@ -42,22 +42,28 @@ async function upload (command, file, directory, cutAt) {
     return await hash(join(uploads, names[0])) === await hash(file) ? 'same bytes' : 'other bytes'
   } finally {
     proxy.close()
-    server.child.kill()
-    await server.exited
+    await server.close()
   }
 }
 
-async function startServer (directory) {
-  const child = start([process.execPath, SERVER, 'serve', '--port', '0', '--dir', directory, '--log-level', 'error'])
+/** Starts `serve` on a port of its own. */
+export async function startServer (flags, variables) {
+  const child = start([process.execPath, SERVER, 'serve', '--port', '0', '--log-level', 'error', ...flags], variables)
   const exited = once(child, 'exit')
+  child.stderr.resume()
   const [line] = await once(createInterface({ input: child.stdout }), 'line')
-  return { child, exited, port: Number(new URL(/http\S+/.exec(line)[0]).port) }
+  return { child, port: Number(new URL(/http\S+/.exec(line)[0]).port), close }
+
+  async function close () {
+    child.kill()
+    await exited
+  }
 }
 
 /** Runs a program; resolves to the code or signal that it ended with, and the end of what it wrote to standard error. */
-export async function runToEnd (command, args, variables = {}) {
+export async function runToEnd (command, args, variables = {}, deadline = 120_000) {
   const child = start([...command, ...args], variables)
-  const timer = setTimeout(() => child.kill('SIGKILL'), 120_000)
+  const timer = setTimeout(() => child.kill('SIGKILL'), deadline)
   let errors = ''
   child.stderr.on('data', text => { errors = (errors + text).slice(-4000) })
   child.stdout.resume()
@@ -71,7 +77,7 @@ function start ([program, ...args], variables = {}) {
   return spawn(program, args, { env: { ...env, ...variables }, stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
-async function hash (path) {
+export async function hash (path) {
   const sum = createHash('sha256')
   for await (const chunk of createReadStream(path)) sum.update(chunk)
   return sum.digest('hex')

@@ -1,4 +1,5 @@
 import { createReadStream, statSync } from 'node:fs'
+import { getPatience } from './patience.mjs'
 import { getTokenOptions } from './token.mjs'
 
 /** Uploads a file with a version of tus-js-client, as its documentation does. */
@@ -8,9 +9,8 @@ export function upload ({ Upload }) {
     const upload = new Upload(createReadStream(path), {
       endpoint,
       uploadSize: statSync(path).size,
-      chunkSize: 4 * 1024 * 1024,
-      retryDelays: [0, 200, 1000],
       metadata: { filename: 'file.bin' },
+      ...getPatience(),
       ...getTokenOptions(),
       onError: reject,
       onSuccess: resolve

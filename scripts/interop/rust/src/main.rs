@@ -1,7 +1,10 @@
-//! Uploads a file with tus_client: `client URL FILE`. With TOKEN it sends one; from TOKEN_URL it gets another.
+//! Uploads a file with tus_client: `client URL FILE`. With TOKEN it sends one; from TOKEN_URL it gets another. With PATIENT it
+//! retries for longer.
 use reqwest::header::{HeaderMap, AUTHORIZATION};
 use std::env::{args, var};
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 use tus_client::{Client, Error};
 
 fn main() -> Result<(), Error> {
@@ -9,15 +12,20 @@ fn main() -> Result<(), Error> {
     let path = Path::new(&path);
     let mut client = connect(var("TOKEN").ok());
     let mut upload = None;
-    for _ in 0..4 {
+    let (attempts, pause) = if var("PATIENT").is_ok() { (20, 1) } else { (5, 0) };
+    for _ in 1..attempts {
         let failure = match send(&client, &url, path, &mut upload) {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
+        sleep(Duration::from_secs(pause));
         // HEAD says of a 401, as of every 4xx, that nothing was found.
         if let Error::UnexpectedStatusCode(401) | Error::NotFoundError = failure {
-            let source = var("TOKEN_URL").map_err(|_| failure)?;
-            client = connect(reqwest::get(&source).and_then(|mut fresh| fresh.text()).ok());
+            match (var("TOKEN"), var("TOKEN_URL")) {
+                (Ok(_), Ok(source)) => client = connect(reqwest::get(&source).and_then(|mut fresh| fresh.text()).ok()),
+                (Ok(_), Err(_)) => return Err(failure),
+                (Err(_), _) => {}
+            }
         }
     }
     send(&client, &url, path, &mut upload)

@@ -12,7 +12,8 @@ import java.net.URL;
 import java.nio.charset.StandardCharsets;
 
 /**
- * Uploads a file with tus-java-client: {@code Client URL FILE}. With TOKEN it sends one; from TOKEN_URL it gets another.
+ * Uploads a file with tus-java-client: {@code Client URL FILE}. With TOKEN it sends one; from TOKEN_URL it gets another. With PATIENT it
+ * retries for longer.
  */
 public class Client {
     private static String token = System.getenv("TOKEN");
@@ -42,7 +43,9 @@ public class Client {
                 uploader.finish();
             }
         };
-        executor.setDelays(new int[] {0, 200, 1000});
+        if (System.getenv("PATIENT") != null) {
+            executor.setDelays(new int[] {0, 1000, 2000, 3000, 5000, 5000, 5000, 10_000});
+        }
         if (!makeAttempts(executor)) {
             System.exit(1);
         }

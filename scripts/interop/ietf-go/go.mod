@@ -1,0 +1,3 @@
+module fastify-tus/interop/ietf-go
+
+go 1.21
