@@ -1,9 +1,11 @@
-// Uploads 16 MiB with each client that this machine can run, through each outage. Writes what came of it between the markers of docs/clients.md.
+// Uploads 16 MiB with each client that this machine can run, through each outage. Writes what came of it between the
+// markers of docs/clients.md.
 //
 //   node scripts/interop/outages.mjs [--only NAME,…] [--outage NAME,…] [--patient] [--print] [--jobs N]
 //
-// Each client is tried as it is by default, and where that does not resume, once more with the setting that the table names; `--patient` tries that
-// alone. A cell that is not tried stays as it is. Needs Linux and a build (`npm run build`); clients are installed as for run.mjs.
+// Each client is tried as it is by default, and where that does not resume, once more with the setting that the table
+// names; `--patient` tries that alone. A cell that is not tried stays as it is. `--jobs` (3) run at once. Needs Linux and
+// a build (`npm run build`); clients are installed as for run.mjs.
 import { spawnSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
 import { clients } from './lib/clients.mjs'
@@ -41,12 +43,11 @@ await Promise.all(Array.from({ length: Number(values.jobs) }, async () => {
 if (!values.print) updateOutageTable(cells)
 if (cells.some(({ result }) => result === 'lies')) process.exitCode = 1
 
-async function tryCell (client, { command, version }, outage) {
+async function tryCell (client, { command }, outage) {
   for (const patient of values.patient ? [true] : [false, true]) {
     const variables = { ...patient && { PATIENT: '1' }, ...patient && outage.nginx && client.behindNginx }
-    const { result, trail, sent, seconds, errors } = await tryOutage(command, outage, variables)
-    cells.push({ client, version, outage, patient, result })
-    const facts = `${sent.toFixed(2)} of the file in ${seconds.toFixed(1)} s: ${trail}`
+    const { result, facts, errors } = await tryOutage(command, outage, variables)
+    cells.push({ client, outage, patient, result })
     console.error(`${client.name}, ${outage.name}${patient ? ', patient' : ''}: ${result}. ${facts}`)
     if (result === 'gives up') console.error(`  ${errors.trim().split('\n').at(-1)}`)
     if (result === 'resumes') break

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Uploads a file with curl in the words of the draft: `client.sh URL FILE`. Only if that fails, it asks with HEAD how far it
-# came, and sends the rest. PATIENT is how many seconds it waits before that, again and again; without, it tries 5 times at once.
+# Uploads a file with curl in the words of the draft: `client.sh URL FILE`. Only if that fails, it asks with HEAD how far
+# it came, and sends the rest. PATIENT is how many seconds it waits before that, 20 times; without, it tries 5 times at once.
 # CREATE_FIRST makes the upload without a byte, for where no 104 comes through.
 set -u
 # To a URL that ends in a slash, curl adds the name of the file.

@@ -1,11 +1,12 @@
 /**
- * The clients, in the order of the table: each a folder beside this one, with a program `URL FILE` that uploads the file, and
- * ends with status 0 when it is up.
+ * The clients, in the order of the table: each a folder beside this one, with a program `URL FILE` that uploads
+ * the file, and ends with status 0 when it is up.
  *
- * `needs` is the command without which it can't run. `resumes` says how a client resumes after a cut: `by itself`, or with a
- * call of its own that the program makes. `token` says how the program brings in a new token; the clients in JavaScript have the
- * recipes of `token-recipes.mjs`, and those of the draft have none. `retries` says how often the program tries, and `patient`
- * what it does with `PATIENT` in its environment. `behindNginx` are more variables, for where no 104 comes through.
+ * `needs` is the command without which it can't run. `resumes` says how a client resumes after a cut: `by itself`,
+ * or with a call of its own that the program makes. `token` says how the program brings in a new token; the clients
+ * in JavaScript have the recipes of `token-recipes.mjs`, and those of the draft have none. `retries` says how often
+ * the program tries, and `patient` what it does with `PATIENT` in its environment. `behindNginx` are more variables,
+ * for where no 104 comes through.
  */
 export const clients = [
   {

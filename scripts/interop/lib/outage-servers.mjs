@@ -12,8 +12,8 @@ import { startFakeS3 } from '../../../test/support/s3/fake-s3.mjs'
 import { startProxy } from './proxy.mjs'
 import { startServer } from './try.mjs'
 
-// Each resolves to `{ port, direct, list(), close() }`: the port for clients, that of the server itself, and the ids of the uploads it has;
-// and to what its outage needs.
+// Each resolves to `{ port, direct, list(), close() }`: the port for clients, that of the server itself, and the ids of
+// the uploads it has; and to what its outage needs.
 
 /** `serve` in two processes, on a directory. */
 export async function startWorkers (directory) {
@@ -24,12 +24,13 @@ export async function startWorkers (directory) {
 /** `serve` on S3, with a gate before it. */
 export async function startOnS3 () {
   const s3 = await startFakeS3()
+  const { accessKeyId, secretAccessKey } = s3
   const gate = await startProxy(new URL(s3.endpoint).port)
-  const credentials = { accessKeyId: s3.accessKeyId, secretAccessKey: s3.secretAccessKey }
+  const credentials = { accessKeyId, secretAccessKey }
   const client = new S3Client({ endpoint: s3.endpoint, region: 'us-east-1', forcePathStyle: true, credentials })
   await client.send(new CreateBucketCommand({ Bucket: 'uploads' }))
   const flags = ['--s3-bucket', 'uploads', '--s3-endpoint', `http://127.0.0.1:${gate.port}`, '--s3-part-size', '5MiB']
-  const server = await startServer(flags, { AWS_ACCESS_KEY_ID: s3.accessKeyId, AWS_SECRET_ACCESS_KEY: s3.secretAccessKey })
+  const server = await startServer(flags, { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey })
   return { port: server.port, direct: server.port, gate, list, close }
 
   async function list () {
@@ -88,12 +89,15 @@ async function startNginx (home, target, change) {
   await mkdir(home)
   const path = join(home, 'socket')
   const example = readFileSync(new URL('../../../example/nginx.conf', import.meta.url), 'utf8')
-  const configuration = example.replace('listen 8080', `listen unix:${path}`).replace('127.0.0.1:1080', `127.0.0.1:${target}`).replace('http {', HTTP)
-  await writeFile(join(home, 'nginx.conf'), change(configuration))
+  const configuration = example.replace('listen 8080', `listen unix:${path}`).replace(':1080', `:${target}`)
+  await writeFile(join(home, 'nginx.conf'), change(configuration.replace('http {', HTTP)))
   const globals = `daemon off; master_process off; pid ${home}/nginx.pid;`
-  const child = spawn('nginx', ['-p', home, '-e', 'stderr', '-c', 'nginx.conf', '-g', globals], { stdio: ['ignore', 'ignore', 'ignore'] })
+  const child = spawn('nginx', ['-p', home, '-e', 'stderr', '-c', 'nginx.conf', '-g', globals], { stdio: 'ignore' })
   const exited = once(child, 'exit')
-  while (!existsSync(path)) await Promise.race([pause(20), exited.then(() => { throw new Error('nginx could not start') })])
+  while (!existsSync(path)) {
+    if (child.exitCode !== null) throw new Error('nginx could not start')
+    await pause(20)
+  }
   return { port: path, async close () { child.kill('SIGKILL'); await exited } }
 }
 

@@ -3,20 +3,29 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { startBehindNginx, startBehindPlainNginx, startLocked, startOnS3, startWorkers } from './outage-servers.mjs'
 
 /**
- * What happens in the middle of an upload, in the order of the table. `start` makes the server, on a directory; `act` is called with it, the
- * proxy of the client, and the port from which that proxy reaches the server. `lasts` is in ms.
+ * What happens in the middle of an upload, in the order of the table. `start` makes the server, on a directory; `act` is
+ * called with it, the proxy of the client, and the port from which that proxy reaches the server. `lasts` is in ms.
  */
 export const outages = [
-  { name: 's3-1.5s', title: 'S3 away for 1.5 s', start: startOnS3, lasts: 1500, act: ({ gate }) => gate.refuse(1500) },
-  { name: 's3-8s', title: 'S3 away for 8 s', start: startOnS3, lasts: 8000, act: ({ gate }) => gate.refuse(8000) },
+  { name: 's3-1.5s', title: 'S3 away for 1.5 s', start: startOnS3, ...refuse(1500) },
+  { name: 's3-8s', title: 'S3 away for 8 s', start: startOnS3, ...refuse(8000) },
   { name: 'restart', title: 'workers restarted', start: startWorkers, lasts: 0, act: restartWorkers },
   { name: 'kill', title: 'worker killed', start: startWorkers, lasts: 0, act: killWorker },
   { name: 'locked', title: '423 for 3 s', start: startLocked, lasts: 3000, act: server => server.hold(3000) },
   { name: 'reset', title: 'connection reset', start: startWorkers, lasts: 0, act: (server, proxy) => proxy.reset() },
-  { name: '502-plain', title: '502 for 3 s', nginx: true, start: startBehindPlainNginx, lasts: 3000, act: ({ gate }) => gate.refuse(3000) },
-  { name: '502', title: 'nginx: upstream down for 3 s', nginx: true, start: startBehindNginx, lasts: 3000, act: ({ gate }) => gate.refuse(3000) },
-  { name: '504', title: 'nginx: upstream silent for 3 s', nginx: true, start: startBehindNginx, lasts: 3000, act: ({ gate }) => gate.freeze(3000) }
+  { name: '502-plain', title: 'nginx: 502 for 3 s', nginx: true, start: startBehindPlainNginx, ...refuse(3000) },
+  { name: '504-plain', title: 'nginx: 504 for 3 s', nginx: true, start: startBehindPlainNginx, ...freeze(3000) },
+  { name: '502', title: 'nginx, mended: 502', nginx: true, start: startBehindNginx, ...refuse(3000) },
+  { name: '504', title: 'nginx, mended: 504', nginx: true, start: startBehindNginx, ...freeze(3000) }
 ]
+
+function refuse (lasts) {
+  return { lasts, act: ({ gate }) => gate.refuse(lasts) }
+}
+
+function freeze (lasts) {
+  return { lasts, act: ({ gate }) => gate.freeze(lasts) }
+}
 
 /** Lets the upload crawl until every worker has been replaced, so that it meets that. */
 async function restartWorkers ({ child }, proxy) {
@@ -31,10 +40,11 @@ async function restartWorkers ({ child }, proxy) {
 /** Kills the process that has the connection from a port, as Linux tells. */
 function killWorker ({ child, port }, proxy, from) {
   const [local, remote] = [port, from].map(number => number.toString(16).toUpperCase().padStart(4, '0'))
-  const line = readFileSync('/proc/net/tcp', 'utf8').split('\n').find(line => line.includes(`:${local} 0100007F:${remote} `))
-  const socket = `socket:[${line.trim().split(/\s+/)[9]}]`
-  const owner = getWorkers(child).find(pid => readdirSync(`/proc/${pid}/fd`).some(name => readLink(`/proc/${pid}/fd/${name}`) === socket))
-  process.kill(Number(owner), 'SIGKILL')
+  const connections = readFileSync('/proc/net/tcp', 'utf8').split('\n')
+  const connection = connections.find(line => line.includes(`:${local} 0100007F:${remote} `))
+  const socket = `socket:[${connection.trim().split(/\s+/)[9]}]`
+  const isOpenIn = pid => readdirSync(`/proc/${pid}/fd`).some(name => readLink(`/proc/${pid}/fd/${name}`) === socket)
+  process.kill(Number(getWorkers(child).find(isOpenIn)), 'SIGKILL')
 }
 
 function getWorkers ({ pid }) {

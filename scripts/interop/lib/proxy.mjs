@@ -2,20 +2,23 @@ import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 
 /**
- * A proxy between clients and a port, or the path of a socket. It acts once, when clients have sent `at` bytes; by default, it resets all connections then.
+ * A proxy between clients and a port, or the path of a socket. It acts once, when clients have sent `at` bytes; by
+ * default, it resets all connections then.
  *
- * `reset`, `refuse` and `freeze` are what can happen to it: connections are reset, refused for so many ms, or nothing passes for so many ms.
+ * `reset`, `refuse` and `freeze` are what can happen to it: connections are reset, refused for so many ms, or nothing
+ * passes for so many ms.
  *
  * @param rate how many bytes a second each client can send
  * @param trail notes the requests that pass
  */
-export async function startProxy (target, { at = Infinity, act = proxy => proxy.reset(), rate = Infinity, trail } = {}) {
+export async function startProxy (target, { at = Infinity, act = cut, rate = Infinity, trail } = {}) {
   const sockets = new Set()
   const proxy = { port: 0, rate, cuts: 0, sent: 0, frozen: false, reset, refuse, freeze, close }
+  const place = isNaN(target) ? { path: target } : { port: target, host: '127.0.0.1' }
   let acted = false
   // A server that refuses a body ends its side first: its response must reach a client that is still sending.
   const server = createServer({ allowHalfOpen: true }, client => {
-    const upstream = connect({ ...isNaN(target) ? { path: target } : { port: target, host: '127.0.0.1' }, allowHalfOpen: true })
+    const upstream = connect({ ...place, allowHalfOpen: true })
     const notes = trail?.open()
     for (const [socket, other] of [[client, upstream], [upstream, client]]) {
       sockets.add(socket)
@@ -83,4 +86,8 @@ export async function startProxy (target, { at = Infinity, act = proxy => proxy.
   await once(server, 'listening')
   proxy.port = server.address().port
   return proxy
+}
+
+function cut (proxy) {
+  proxy.reset()
 }

@@ -15,7 +15,8 @@ export class Trail {
         this.requests.push(current)
       },
       respond: chunk => {
-        for (const [, status] of chunk.toString('latin1').matchAll(/HTTP\/1\.1 ([2-5]\d\d)/g)) if (current !== null) current.status = status
+        const status = /HTTP\/1\.1 ([2-5]\d\d)/.exec(chunk.toString('latin1'))?.[1]
+        if (status !== undefined && current !== null) current.status = status
       }
     }
   }

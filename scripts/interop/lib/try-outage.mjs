@@ -15,7 +15,8 @@ const RATE = 8 * MIB
 const DEADLINE = 40_000
 
 /**
- * Uploads 16 MiB, slowly, with an outage when half has passed. Resolves to `{ result, trail, sent, seconds, errors }`, where the result is one of
+ * Uploads 16 MiB, slowly, with an outage when half has passed. Resolves to `{ result, facts, errors }`, where the result
+ * is one of
  *
  * - `resumes`: the client ends well, and the server has the file, as its only upload
  * - `begins again`: the same, but there are more uploads, or bytes from the first one on were sent twice
@@ -40,12 +41,14 @@ export async function tryOutage (command, { start, act, lasts, rate = RATE }, va
   })
   try {
     const began = performance.now()
-    const { code, errors } = await runToEnd(command, [`http://127.0.0.1:${proxy.port}/files/`, file], variables, DEADLINE)
+    const url = `http://127.0.0.1:${proxy.port}/files/`
+    const { code, errors } = await runToEnd(command, [url, file], variables, DEADLINE)
     const seconds = (performance.now() - began) / 1000
     if (endsAt === 0) throw new Error(`It ended with ${code} before half of the file had passed: ${errors}`)
     await pause(Math.max(0, endsAt - performance.now()) + SETTLED)
     const result = await judge(server, file, code === 0, trail.requests)
-    return { result: code === 'SIGKILL' ? 'hangs' : result, trail: `${trail}`, sent: proxy.sent / SIZE, seconds, errors }
+    const facts = `${(proxy.sent / SIZE).toFixed(2)} of the file in ${seconds.toFixed(1)} s: ${trail}`
+    return { result: code === 'SIGKILL' ? 'hangs' : result, facts, errors }
   } finally {
     proxy.close()
     await server.close()
