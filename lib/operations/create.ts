@@ -2,13 +2,14 @@ import type { Context } from '../context.js'
 import { TUS_ERR_ID_INVALID, TUS_ERR_UPLOAD_EXISTS } from '../errors.js'
 import { tell } from '../lifecycle.js'
 import type { Wanted } from '../locker.js'
-import { isValidId, joinUpload, type NewUpload, type Upload } from '../upload.js'
+import { isFull, isValidId, joinUpload, type NewUpload, type Upload } from '../upload.js'
 import { answerIfDue } from './answer.js'
 import type { BodyCommand, CreateCommand } from './commands.js'
 import type { Completion } from './complete.js'
 import { checkParts, completeWaiting, concatenateIfDue, waitForParts } from './concatenate.js'
 import { chooseCompletion, createPurpose, end } from './ending.js'
 import { checkUnanswered, type Exchange } from './exchange.js'
+import { isOutage } from './failure.js'
 import { find } from './find.js'
 import { removeSame } from './identity.js'
 import { checkBody, checkLength, isBeyond } from './limits.js'
@@ -99,6 +100,16 @@ async function store (context: Context, draft: NewUpload, command: CreateCommand
   if (context.hooks.has('postCreate')) await context.hooks.runPost('postCreate', exchange.log, exchange.request, upload)
   if (upload.final) await orUndo(context, upload, exchange, () => waitForParts(context, upload))
   exchange.see(upload)
+  try {
+    return await complete(context, upload, command, exchange, wanted)
+  } catch (error) {
+    if (!isOutlasted(error, command)) throw error
+    return { upload: await outlast(context, upload, error, exchange), decision: {} }
+  }
+}
+
+/** Takes what comes along, and completes the upload if that is all. */
+async function complete (context: Context, upload: Upload, command: CreateCommand, exchange: Exchange, wanted: Wanted): Promise<Completion> {
   const announced = command.resumable && exchange.announce(upload)
   const received = command.body === null ? upload : await fill(context, upload, { ...command, body: command.body }, announced, exchange, wanted)
   const completed = await concatenateIfDue(context, received, exchange)
@@ -128,9 +139,27 @@ async function fill (context: Context, upload: Upload, command: Filling, announc
       exchange.see(cut)
       throw error
     }
-    await undo(context, upload, resumable && !isBeyond(error, body) ? 'empty' : 'any', exchange)
+    if (!isOutlasted(error, command)) await undo(context, upload, resumable && !isBeyond(error, body) ? 'empty' : 'any', exchange)
     throw error
   }
+}
+
+/** Whether the client is told of the upload all the same, and resumes. */
+function isOutlasted (error: unknown, { body, resumable, whenCut }: CreateCommand): boolean {
+  return body !== null && resumable && whenCut === 'created' && isOutage(error)
+}
+
+/**
+ * A client that was not told the URL would begin again with another upload. Where the offset can't be read now, or would say that the upload is complete, it is
+ * 0: the client is told of the right one when it resumes from there.
+ *
+ * @throws the error if the upload is gone
+ */
+async function outlast (context: Context, upload: Upload, error: unknown, { log }: Exchange): Promise<Upload> {
+  log.error({ err: error, id: upload.id }, 'the storage failed after an upload was created')
+  const found = await find(context, upload, 'expired too').catch(() => upload)
+  if (found === null) throw error
+  return isFull(found) ? upload : found
 }
 
 /** A final upload that nobody knows of would be filled behind the client's back, beside the one that it creates instead. */

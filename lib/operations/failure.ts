@@ -31,4 +31,10 @@ export function isStorageFailure (error: unknown): boolean {
   return answer instanceof TusError && STORAGE_CODES.has(answer.code)
 }
 
+/** Whether the storage can't be reached now, and may be later. */
+export function isOutage (error: unknown): boolean {
+  const answer = asAnswerable(error)
+  return answer instanceof TusError && answer.code === 'TUS_ERR_STORAGE_UNAVAILABLE'
+}
+
 const STORAGE_CODES = new Set(['TUS_ERR_STORAGE_FULL', 'TUS_ERR_STORAGE_UNAVAILABLE', 'TUS_ERR_STORAGE_FAILED'])

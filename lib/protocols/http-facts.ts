@@ -10,5 +10,13 @@ export function encodeFacts ({ code, statusCode, facts: { allow, length, retryAf
   }
 }
 
+/**
+ * Whether the upload may well exist, and only can't be told of now. After any answer to HEAD but a 2xx or a 423, tus-js-client and Uppy take it for lost,
+ * and begin again at byte 0.
+ */
+export function isPassing ({ statusCode }: TusError): boolean {
+  return statusCode >= 500 || statusCode === 429
+}
+
 /** When to try again after an outage of unknown length, in seconds. */
 export const RETRY_AFTER = 5

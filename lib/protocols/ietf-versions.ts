@@ -26,6 +26,8 @@ export interface Version {
    * it for done when the offset is the length.
    */
   readonly endsAtLength: boolean
+  /** The status of HEAD while an upload can't be told of: tus-js-client speaks this version, and begins again after a 503. */
+  readonly headAway: 423 | null
   /** The problem type of an append to a complete upload, while there was one. */
   readonly hasCompletedProblem: boolean
 }
@@ -44,6 +46,7 @@ const CURRENT: Version = {
   tellsLength: true,
   appended: 204,
   endsAtLength: false,
+  headAway: null,
   hasCompletedProblem: false
 }
 
@@ -51,9 +54,9 @@ export const KNOWN_VERSIONS: readonly Version[] = [
   // draft -01: iOS 17, macOS 14
   { ...CURRENT, interop: 3, completeness: 'upload-incomplete', silence: 'complete', hasMediaType: false, lifetime: null, hasProgress: false, isStrict: true, tellsLength: false, appended: 201 },
   // draft -03: iOS 18.0, tus-js-client `ietf-draft-03`
-  { ...CURRENT, interop: 5, hasMediaType: false, lifetime: null, endsAtLength: true, isStrict: true, appended: 201 },
+  { ...CURRENT, interop: 5, hasMediaType: false, lifetime: null, endsAtLength: true, headAway: 423, isStrict: true, appended: 201 },
   // drafts -04 and -05: iOS 18.1, tus-js-client `ietf-draft-05`
-  { ...CURRENT, interop: 6, lifetime: 'expires', endsAtLength: true, hasCompletedProblem: true, isStrict: true, appended: 201 },
+  { ...CURRENT, interop: 6, lifetime: 'expires', endsAtLength: true, headAway: 423, hasCompletedProblem: true, isStrict: true, appended: 201 },
   // drafts -09 to -11
   { ...CURRENT, interop: 8 },
   // drafts -12 and later

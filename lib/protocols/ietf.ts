@@ -5,7 +5,7 @@ import {
 import type { BodyCommand, Ending } from '../operations/commands.js'
 import type { Upload } from '../upload.js'
 import { decodeContentDigest, decodeReprDigests, encodeReprDigests, hasContentDigest } from './digests.js'
-import { encodeFacts } from './http-facts.js'
+import { encodeFacts, isPassing, RETRY_AFTER } from './http-facts.js'
 import { decodeMetadata, formatComplete, formatLimit, isPartialUpload, parseComplete, parseCount } from './ietf-headers.js'
 import { formatProblem, getProblemType, getStatus } from './ietf-problems.js'
 import type { Version } from './ietf-versions.js'
@@ -145,7 +145,8 @@ export function createIetf (version: Version): Protocol {
       const complete = formatComplete(byApplication && upload === null, version)
       if (!(error instanceof TusError)) return { status: 0, headers: { 'cache-control': 'no-store', ...complete } }
       const type = getProblemType(error.code, upload, version)
-      const status = getStatus(error, type, message.headers)
+      const isHidden = version.headAway !== null && message.method === 'HEAD' && isPassing(error)
+      const status = isHidden ? version.headAway : getStatus(error, type, message.headers)
       const { offset } = error.facts
       return {
         status,
@@ -153,6 +154,7 @@ export function createIetf (version: Version): Protocol {
           'cache-control': 'no-store',
           ...complete,
           ...typeof offset === 'number' && { 'upload-offset': String(offset) },
+          ...isHidden && { 'retry-after': String(RETRY_AFTER) },
           ...encodeFacts(error.as(status)),
           ...status === 415 && { 'accept-patch': CONTENT_TYPE },
           // (LI-9)

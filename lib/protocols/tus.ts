@@ -6,7 +6,7 @@ import type { BodyCommand, CreateCommand } from '../operations/commands.js'
 import type { Extension } from '../extensions.js'
 import { isFull, type Upload } from '../upload.js'
 import type { Verification } from '../verified-body.js'
-import { encodeFacts, RETRY_AFTER } from './http-facts.js'
+import { encodeFacts, isPassing, RETRY_AFTER } from './http-facts.js'
 import { getOverride } from './method-override.js'
 import type { Content, Message, Offer, Protocol } from './protocol.js'
 import { formatMetadata, parseChecksum, parseConcat, parseInteger, parseMetadata } from './tus-headers.js'
@@ -165,14 +165,6 @@ function decodeCreation (message: Message, offer: Offer, content: Content): Crea
     whenCut: 'created'
   }
   return urls === null ? command : findParts(message, urls).then(parts => ({ ...command, parts }))
-}
-
-/**
- * Whether the upload may well exist, and only can't be told of now. After any answer to HEAD but a 2xx or a 423, tus-js-client and Uppy take it for lost,
- * and begin again at byte 0.
- */
-function isPassing ({ statusCode }: TusError): boolean {
-  return statusCode >= 500 || statusCode === 429
 }
 
 /** Whether a request asks where an upload is, in the words of tus. */

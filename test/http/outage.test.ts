@@ -50,6 +50,56 @@ for (const [name, create, status] of FAILURES) {
   })
 }
 
+t.test('a creation whose bytes could not be stored, because the storage was away, tells the upload that it created', async t => {
+  for (const readable of [true, false]) {
+    let isAway = false
+    const { app } = await startApp(t, { storage: createFailing(readable ? ['append'] : ['append', 'find'], () => isAway ? new StorageUnavailable('away') : null) })
+    app.tus.addHook('postCreate', () => { isAway = true })
+    const created = await post(app, { 'upload-length': '5', ...BYTES }, 'hello')
+    t.match(created, { statusCode: 201, headers: { location: String, 'upload-offset': '0' } })
+    isAway = false
+    const url = created.headers.location!
+    t.match(await head(app, url), { statusCode: 200, headers: { 'upload-offset': '0' } })
+    t.equal((await patch(app, url, 0, 'hello')).statusCode, 204)
+    t.equal((await app.inject(url)).body, 'hello')
+  }
+})
+
+t.test('a creation whose bytes are all stored, while the completion fails, does not say so', async t => {
+  let isAway = true
+  const { app } = await startApp(t, { storage: createFailing(['complete'], () => isAway ? new StorageUnavailable('away') : null) })
+  app.tus.addHook('preFinish', () => {})
+  const created = await post(app, { 'upload-length': '5', ...BYTES }, 'hello')
+  const url = created.headers.location!
+  t.match(created, { statusCode: 201, headers: { 'upload-offset': '0' } })
+  t.equal((await head(app, url)).statusCode, 423)
+  isAway = false
+  t.match(await patch(app, url, 0, 'hello'), { statusCode: 409, headers: { 'upload-offset': '5' } })
+  t.match(await head(app, url), { statusCode: 200, headers: { 'upload-offset': '5' } })
+})
+
+t.test('a creation is refused where the storage was away and the upload is gone', async t => {
+  let isAway = false
+  const storage = createFailing(['append'], () => isAway ? new StorageUnavailable('away') : null)
+  const { app } = await startApp(t, { storage })
+  app.tus.addHook('postCreate', async (_request, { id }) => {
+    await storage.remove(id)
+    isAway = true
+  })
+  t.equal((await post(app, { 'upload-length': '5', ...BYTES }, 'hello')).statusCode, 503)
+})
+
+t.test('the draft: HEAD is 423 in the versions that tus-js-client speaks, and 503 in others', async t => {
+  let isAway = false
+  const { app } = await startApp(t, { storage: createFailing(['find'], () => isAway ? new StorageUnavailable('away') : null) })
+  const url = await createUpload(app)
+  isAway = true
+  for (const [version, status] of [['3', 503], ['5', 423], ['6', 423], ['8', 503], ['9', 503]] as const) {
+    const answer = await app.inject({ method: 'HEAD', url, headers: { 'upload-draft-interop-version': version } })
+    t.match(answer, { statusCode: status, headers: { 'retry-after': /^\d+$/ } }, version)
+  }
+})
+
 t.test('a hook that fails does not make a client forget its upload', async t => {
   const { app } = await startApp(t)
   const url = await createUpload(app)
@@ -75,7 +125,7 @@ t.test('a completion that fails for good is never told as a file', async t => {
 })
 
 /** Uploads with tus-js-client as it comes; the storage is away from the moment that half of it is stored, for so many requests. */
-async function uploadThroughOutage (t: Test, requests: number): Promise<number> {
+async function uploadThroughOutage (t: Test, requests: number, options: object = {}): Promise<number> {
   const size = 8 * 64 * 1024
   let left = 0
   let creations = 0
@@ -90,6 +140,7 @@ async function uploadThroughOutage (t: Test, requests: number): Promise<number> 
       retryDelays: [0, 20, 50, 100, 200, 400],
       onSuccess: () => resolve(),
       onError: reject,
+      ...options,
       onChunkComplete: (_size, sent) => { if (sent === size / 2) left = requests }
     }).start()
   })
@@ -98,6 +149,7 @@ async function uploadThroughOutage (t: Test, requests: number): Promise<number> 
 
 t.test('tus-js-client resumes after an outage, and does not begin again', async t => {
   for (const requests of [1, 2, 3, 5]) t.equal(await uploadThroughOutage(t, requests), 1, `an outage of ${requests} requests`)
+  for (const protocol of ['ietf-draft-03', 'ietf-draft-05']) t.equal(await uploadThroughOutage(t, 3, { protocol }), 1, protocol)
 })
 
 const REFUSING: Readonly<Record<string, { readonly options?: TusOptions, readonly server?: FastifyServerOptions, readonly prepare?: (app: FastifyInstance) => unknown, readonly status: number }>> = {
