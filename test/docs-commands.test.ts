@@ -22,7 +22,7 @@ const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   cargo: ['--version'],
   'apt-get': [],
   node: ['--inspect'],
-  curl: ['--data-binary', '--retry']
+  curl: ['--data-binary', '--dump-header', '--retry']
 }
 
 t.test('sh: the shell understands it', { skip: spawnSync('bash', ['--version']).status !== 0 && 'there is no bash' }, async t => {
@@ -142,6 +142,6 @@ const RUNNERS: Readonly<Record<string, string>> = {
 const RUNNER_OF: Readonly<Record<string, string>> = { 'bench/run.mjs': 'bench', 'bench/million.mjs': 'million' }
 /** Those that pages name. */
 const TAP_FLAGS = ['--disable-coverage', '--timeout']
-const SCRIPT_FLAGS = ['--sink']
+const SCRIPT_FLAGS = ['--sink', '--only', '--outage']
 /** Read by the SDK of AWS, by Node, and by the desktop's conventions. */
 const OF_OTHERS = new Set(['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'])
