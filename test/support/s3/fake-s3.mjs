@@ -18,13 +18,14 @@ export const CREDENTIALS = { accessKeyId: 'testaccess', secretAccessKey: 'testse
 /** Starts a server, and resolves to its URL and a way to end it. */
 export async function startFakeS3 ({ port = 0, flavour = 'aws', conditions = 'heeded' } = {}) {
   const buckets = new Map()
-  const server = createServer({ requestTimeout: 0 }, (request, response) => {
+  const server = createServer({ requestTimeout: 0, headersTimeout: 0 }, (request, response) => {
     answer({ buckets, flavour, conditions }, request).then(
       result => result === null ? response.destroy() : send(response, request, result),
       error => sendError(response, error)
     )
   })
-  server.keepAliveTimeout = 60_000
+  // Never: a client that is about to use a connection would see it end.
+  server.keepAliveTimeout = 0
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   return {
