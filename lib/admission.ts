@@ -1,5 +1,5 @@
 import { TUS_ERR_HOOK_RESULT, TUS_ERR_TOO_MANY_UPLOADS, TusError } from './errors.js'
-import type { HookRequest } from './hooks.js'
+import { isRefusal, type HookRequest } from './hooks.js'
 
 /** How many bodies may be received at once. */
 export interface ConcurrencyLimit {
@@ -23,7 +23,7 @@ export class Admission {
    * Runs `work`, which receives a body, and counts it until it has settled. Work without bytes to receive is not counted.
    *
    * @throws TUS_ERR_TOO_MANY_UPLOADS at the limit; `work` did not run
-   * @throws TUS_ERR_HOOK_RESULT if the application's function gives no string
+   * @throws TUS_ERR_HOOK_RESULT if the application's function fails or gives no string
    */
   admit<Result> (request: HookRequest, body: { readonly declared: number | null } | null, work: () => Promise<Result>): Promise<Result> {
     if (this.#limit === null || body === null || body.declared === 0) return work()
@@ -60,10 +60,20 @@ export function isTurnedAway (error: unknown): boolean {
 
 /** A function that fails must not mean that there is no limit. */
 function getKey ({ key }: ConcurrencyLimit, request: HookRequest): string {
-  const value: unknown = key(request)
-  if (typeof value !== 'string') throw TUS_ERR_HOOK_RESULT({ hook: 'maxConcurrentUploads.key', expected: 'a string' })
+  const value = callKey(key, request)
+  if (typeof value !== 'string') throw TUS_ERR_HOOK_RESULT(KEY)
   return value
 }
+
+function callKey (key: ConcurrencyLimit['key'], request: HookRequest): unknown {
+  try {
+    return key(request)
+  } catch (error) {
+    throw isRefusal(error) ? error : TUS_ERR_HOOK_RESULT(KEY, error)
+  }
+}
+
+const KEY = { hook: 'maxConcurrentUploads.key', expected: 'a string' }
 
 /** When to try again, in seconds: nobody knows when a body ends. */
 const RETRY_AFTER = 5

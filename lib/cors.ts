@@ -76,7 +76,7 @@ function createPolicy (app: FastifyInstance, given: FastifyCorsOptions): Policy 
     options,
     unseen: { strictPreflight: false, ...options, preflightContinue: true }
   }
-  checkDelegator(policy, app.hasRequestDecorator(DECORATOR))
+  checkDelegator(policy, isDecorated(app))
   return policy
 }
 
@@ -96,12 +96,18 @@ function createScope (instance: FastifyInstance, policy: Policy): CorsScope {
   let first: CorsHook | null = null
   // Until then, the application may still register one.
   instance.addHook('onReady', async () => {
-    const isBeside = findTheirs(instance) !== null || instance.hasRequestDecorator(DECORATOR)
+    const isBeside = findTheirs(instance) !== null || isDecorated(instance)
     checkDelegator(policy, isBeside)
     if (!isBeside) first = hook
     else first = findTheirs(instance) === null ? answerPreflights : findTheirs(instance, [stage])
   })
   return { stage, options, getFirst: () => first }
+}
+
+/** A decorator of a scope around this one that came later is not seen in here. */
+function isDecorated (instance: FastifyInstance): boolean {
+  for (let scope = instance; 'hasRequestDecorator' in scope; scope = Object.getPrototypeOf(scope)) if (scope.hasRequestDecorator(DECORATOR)) return true
+  return false
 }
 
 function checkDelegator ({ hasDelegator }: Policy, isBeside: boolean): void {

@@ -212,13 +212,16 @@ t.test('a minified @fastify/cors, which has no names, answers as before', async 
     const addHook = (stage: string, hook: (...args: unknown[]) => unknown) => app.addHook(stage as 'onRequest', (...args) => hook(...args))
     cors(Object.create(app, { addHook: { value: addHook } }) as FastifyInstance, options, done)
   })
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(minified, { origin: [ORIGIN] })
-  await app.register(fastifyTus, { storage: createMemoryStorage(), cors: {} })
-  t.match(await app.inject({ method: 'OPTIONS', url: '/files', headers: PREFLIGHT }), { statusCode: 204, headers: { 'access-control-allow-origin': ORIGIN, 'access-control-allow-methods': /PATCH/ } })
-  t.match(await app.inject({ method: 'OPTIONS', url: '/files' }), { statusCode: 204, headers: { 'tus-version': '1.0.0' } })
-  t.notOk('access-control-allow-origin' in (await app.inject({ method: 'OPTIONS', url: '/files', headers: { ...PREFLIGHT, origin: 'https://evil.example' } })).headers)
+  for (const order of ['before', 'after'] as const) {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    if (order === 'before') await app.register(minified, { origin: [ORIGIN] })
+    await app.register(fastifyTus, { storage: createMemoryStorage(), cors: {} })
+    if (order === 'after') await app.register(minified, { origin: [ORIGIN] })
+    t.match(await app.inject({ method: 'OPTIONS', url: '/files', headers: PREFLIGHT }), { statusCode: 204, headers: { 'access-control-allow-origin': ORIGIN, 'access-control-allow-methods': /PATCH/ } }, order)
+    t.match(await app.inject({ method: 'OPTIONS', url: '/files' }), { statusCode: 204, headers: { 'tus-version': '1.0.0' } }, order)
+    t.notOk('access-control-allow-origin' in (await app.inject({ method: 'OPTIONS', url: '/files', headers: { ...PREFLIGHT, origin: 'https://evil.example' } })).headers, order)
+  }
 })
 
 t.test('a @fastify/cors that a framework calls from a hook of its own answers preflights before the hooks after it', async t => {

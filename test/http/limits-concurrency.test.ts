@@ -83,6 +83,7 @@ t.test('the application says whom a request counts for', async t => {
 t.test('a function that names nobody does not let a request in', async t => {
   for (const [answer, statusCode, code] of [
     [() => undefined, 500, 'TUS_ERR_HOOK_RESULT'], [() => 7, 500, 'TUS_ERR_HOOK_RESULT'],
+    [async () => 'ann', 500, 'TUS_ERR_HOOK_RESULT'], [() => { throw new Error('the database is away') }, 500, 'TUS_ERR_HOOK_RESULT'],
     [() => { throw Object.assign(new Error('who are you?'), { statusCode: 401 }) }, 401, undefined]
   ] as const) {
     const { app } = await startApp(t, { maxConcurrentUploads: { max: 1, key: answer as never } })
