@@ -40,9 +40,16 @@ export function throwStorageError (error: unknown): never {
 function isOutage (error: unknown): boolean {
   const status = getStatus(error)
   const { code = '', name = '' } = getReason(error)
+  if (CREDENTIALS.has(name) || CREDENTIALS.has(getCode(error) ?? '')) return true
   if (status === null) return name === 'RestError' || name === 'AbortError' || name === 'TimeoutError' || NETWORK.has(code)
   return status === 429 || (status >= 500 && status !== 501)
 }
+
+/** A token or a signature that expired, or that can't be had: whoever renews it ends the outage. */
+const CREDENTIALS = new Set([
+  'AuthenticationFailed', 'InvalidAuthenticationInfo', 'ExpiredAuthenticationToken',
+  'AuthenticationError', 'AggregateAuthenticationError', 'AuthenticationRequiredError', 'CredentialUnavailableError'
+])
 
 function getCode (error: unknown): string | undefined {
   const { details, code } = getReason(error)

@@ -76,6 +76,10 @@ t.test('in a container', { skip }, async t => {
     await t.rejects(hasty.storage.find('a'), StorageUnavailable, 'one that says nothing is not waited for')
     one.proxy.intercept = () => ({ when: 'before', what: 403, code: 'AuthorizationFailure' })
     await t.rejects(one.storage.find('a'), { name: 'Refusal', statusCode: undefined }, 'whose status is not meant for the client')
+    for (const [what, code] of [[403, 'AuthenticationFailed'], [401, 'InvalidAuthenticationInfo']] as const) {
+      one.proxy.intercept = () => ({ when: 'before', what, code })
+      await t.rejects(one.storage.create(makeUpload()), StorageUnavailable, `${code}: credentials that expired`)
+    }
   })
 
   t.test('the blob has the type, the headers, the metadata and the tags that the application wants, and the client gets its bytes', async t => {

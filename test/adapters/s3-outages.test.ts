@@ -48,6 +48,22 @@ for (const what of [500, 502, 503, 504, 429, 'reset', 'silence'] as const) {
   })
 }
 
+for (const [what, code] of [[400, 'ExpiredToken'], [403, 'InvalidToken'], [403, 'RequestTimeTooSkewed'], [403, 'ExpiredTokenException']] as const) {
+  t.test(`credentials that S3 refuses as ${code} are an outage, which ends when they are renewed`, async t => {
+    const machines = await setUp(t)
+    const one = await machines.open()
+    const app = await serve(t, one)
+    const url = await createUpload(app)
+    one.proxy.intercept = (): Fault => ({ when: 'before', what, code })
+    for (const response of [await post(app, { 'upload-length': '5' }), await patch(app, url, 0, 'hello')]) {
+      t.match(response, { statusCode: 503, headers: { 'retry-after': /^\d+$/ } })
+    }
+    t.match(await head(app, url), { statusCode: 423, headers: { 'retry-after': /^\d+$/ } })
+    one.proxy.intercept = () => null
+    t.equal((await patch(app, url, 0, 'hello')).statusCode, 204)
+  })
+}
+
 t.test('an outage in the middle of a body keeps the parts that have arrived', async t => {
   const machines = await setUp(t)
   const [one, two] = [await machines.open(), await machines.open()]
