@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { takeArrived } from './arrived-body.js'
 import type { BodyBudget } from './body-budget.js'
 import { freeBuffers } from './free-buffers.js'
@@ -76,6 +77,17 @@ export class RequestBody implements UploadBody {
     const { declared, isReset } = this.#options
     if (this.#state === 'ended' && declared === null && isReset?.()) this.#interruption ??= 'client-gone'
     return this.#interruption
+  }
+
+  /**
+   * Resolves when `interruption` can be relied on for a body whose end alone says that it is whole. Some clients end a
+   * stream in order to reset it (that of Node does), and the reset is on its way then.
+   */
+  async settle (): Promise<void> {
+    const { declared, isReset } = this.#options
+    if (isReset === null || declared !== null) return
+    // In steps: a process that stood still hears of what came meanwhile between two of them.
+    for (let step = 0; step < RESET_STEPS && this.interruption === null; step++) await sleep(RESET_STEP)
   }
 
   /** Bytes that it brings at most. */
@@ -198,9 +210,7 @@ export class RequestBody implements UploadBody {
     } catch (error) {
       return this.#fail(error as Error)
     }
-    // The reset of a stream that was ended for that comes right after it.
-    if (isReset !== null && declared === null) setImmediate(() => this.#end())
-    else this.#end()
+    this.#end()
   }
 
   readonly #onGone = (): void => {
@@ -307,6 +317,9 @@ function isHeard (source: Readable, own: number): boolean {
 // A connection that breaks after its body was given up is nobody's error any more.
 function ignore (): void {}
 
+/** How long the reset of a stream may come after its end, in steps of so many ms. */
+const RESET_STEP = 5
+const RESET_STEPS = 4
 /** How long another reader may pause a stream, in ms. */
 const FOREIGN_PAUSE = 100
 const NOTHING: readonly Buffer[] = Object.freeze([])

@@ -43,6 +43,7 @@ async function storeBody (context: Context, upload: Upload, command: Receiving, 
     const appended = offset > upload.offset ? changeState(upload, { offset, modifiedAt: new Date() }) : upload
     exchange.see(appended)
     await reporter.end(appended)
+    if (command.completion === 'at-end-of-body') await body.settle()
     // A body that brought the last byte has done its work, whatever happened behind it; unless its end is what counts.
     if (body.interruption !== null && !(isFull(appended) && command.completion !== 'at-end-of-body')) throw INTERRUPTED[body.interruption](offset)
     return appended

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { createFsStorage } from '../../adapters/fs/index.js'
+import { createMemoryStorage } from '../../adapters/memory/index.js'
 import type { TusOptions } from '../../lib/index.js'
 import { makeApp, makeDirectory, startApp } from '../support/app.js'
 import { ask, openSession, send } from '../support/http2.js'
@@ -149,6 +150,24 @@ for (const [what, headers] of Object.entries({ 'a plain request': { 'content-typ
     t.strictSame(handled, [])
   })
 }
+
+t.test('a client that ends each stream that it resets, as that of Node does, completes nothing', async t => {
+  const { app, port, failed, handled } = await start(t, { storage: createMemoryStorage() })
+  const session = openSession(t, port)
+  for (const code of [constants.NGHTTP2_NO_ERROR, constants.NGHTTP2_CANCEL, constants.NGHTTP2_INTERNAL_ERROR]) {
+    for (const [path, headers] of [['/files', { ...V8, 'upload-complete': '?1' }], ['/documents', { 'content-type': 'text/plain' }]] as const) {
+      const before = failed.length
+      const { stream } = send(session, 'POST', path, headers)
+      stream.write('hello')
+      await untilReceived('one', 5)
+      stream.close(code)
+      await until('the request has ended', () => failed.length > before)
+      t.strictSame((await list(app)).filter(({ complete }) => complete), [])
+      await app.tus.terminate('one')
+    }
+  }
+  t.strictSame(handled, [])
+})
 
 for (const path of ['/files', '/documents']) {
   t.test(`a server that closes in the middle of a body at ${path} keeps what came, as incomplete`, async t => {
