@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import { isOffsetRequest, RETRY_LATER } from './protocols/tus.js'
+import { getRetryLater } from './protocols/select.js'
 
 /**
  * Says of an offset that can't be told at present that it can be asked for later, whoever refuses to tell it: a hook or a timeout of the application, a rate
@@ -8,9 +8,11 @@ import { isOffsetRequest, RETRY_LATER } from './protocols/tus.js'
  */
 export function retryLater (request: FastifyRequest, reply: FastifyReply): void {
   const { statusCode } = reply
-  if ((statusCode < 500 && statusCode !== 429) || !isOffsetRequest(request)) return
-  reply.code(RETRY_LATER.status)
-  for (const [name, value] of Object.entries(RETRY_LATER.headers)) if (!reply.hasHeader(name)) reply.header(name, value)
+  if (statusCode < 500 && statusCode !== 429) return
+  const later = getRetryLater(request)
+  if (later === null) return
+  reply.code(later.status)
+  for (const [name, value] of Object.entries(later.headers)) if (!reply.hasHeader(name)) reply.header(name, value)
 }
 
 /**
@@ -21,16 +23,17 @@ export function retryLaterWhileClosing (server: Server): void {
   if (prepared.has(server)) return
   prepared.add(server)
   server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
-    if (isOffsetRequest({ method: String(request.method), headers: request.headers })) replace503(response)
+    const later = getRetryLater({ method: String(request.method), headers: request.headers })
+    if (later !== null) replace503(response, later)
   })
 }
 
-function replace503 (response: ServerResponse): void {
+function replace503 (response: ServerResponse, { status: later, headers }: NonNullable<ReturnType<typeof getRetryLater>>): void {
   const { writeHead } = response
   response.writeHead = (status: number, ...rest: unknown[]) => {
     if (status !== 503) return Reflect.apply(writeHead, response, [status, ...rest])
-    for (const [name, value] of Object.entries(RETRY_LATER.headers)) response.setHeader(name, value)
-    return Reflect.apply(writeHead, response, [RETRY_LATER.status, ...rest])
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+    return Reflect.apply(writeHead, response, [later, ...rest])
   }
 }
 

@@ -6,7 +6,8 @@ import { createIetf, IETF_ECHO } from './ietf.js'
 import type { Enabled } from './names.js'
 import { plain } from './plain.js'
 import type { Answer, Message, Offer, Protocol } from './protocol.js'
-import { tus } from './tus.js'
+import { RETRY_AFTER } from './http-facts.js'
+import { isOffsetRequest, RETRY_LATER, tus } from './tus.js'
 
 type Head = Pick<Message, 'method' | 'headers'>
 
@@ -19,6 +20,14 @@ export function selectProtocol (head: Head, enabled: Enabled): Protocol | null {
   if ((method === 'HEAD' || method === 'DELETE') && headers['x-http-method-override'] === undefined) return null
   if (enabled.has('tus')) return tus
   return method === 'GET' ? download : getIetf(head)
+}
+
+/** What a request for an offset that can't be told at present is answered with, whoever refuses to tell it; `null` if that may be any status. */
+export function getRetryLater (head: Head): Pick<Answer, 'status' | 'headers'> | null {
+  if (isOffsetRequest(head)) return RETRY_LATER
+  const interop = head.headers['upload-draft-interop-version']
+  const status = head.method === 'HEAD' && typeof interop === 'string' ? findVersion(interop).headAway : null
+  return status && { status, headers: { 'retry-after': String(RETRY_AFTER), 'cache-control': 'no-store' } }
 }
 
 /** Whether a request is a GET or HEAD of plain HTTP: it has no header of either protocol. */

@@ -182,6 +182,10 @@ for (const [name, { options, server, prepare, status }] of Object.entries(REFUSI
     }
     t.equal((await app.inject({ method: 'PATCH', url, headers: { ...refused, ...BYTES, 'upload-offset': '0' }, payload: 'hello' })).statusCode, status)
     t.equal((await app.inject({ method: 'HEAD', url, headers: { 'upload-draft-interop-version': '8', 'x-refuse': 'yes' } })).statusCode, status, 'the draft')
+    for (const version of ['5', '6']) {
+      const answer = await app.inject({ method: 'HEAD', url, headers: { 'upload-draft-interop-version': version, 'x-refuse': 'yes' } })
+      t.match(answer, { statusCode: 423, headers: { 'retry-after': /^\d+$/, 'tus-resumable': undefined } }, `the draft of tus-js-client, ${version}`)
+    }
     t.match(await head(app, url), { statusCode: 200, headers: { 'upload-offset': '0' } })
   })
 }
@@ -225,7 +229,7 @@ async function startClosing (t: Test, options: TusOptions, server: FastifyServer
 t.test('while Fastify closes and answers by itself: HEAD of tus is 423, everything else as Fastify has it', async t => {
   const { app, port, gate, close } = await startClosing(t, {})
   const other = await createUpload(app)
-  const clients = Array.from({ length: 4 }, () => openRaw(t, port))
+  const clients = Array.from({ length: 5 }, () => openRaw(t, port))
   // Connections that stay open for another request.
   for (const client of clients) {
     await client.send(formatHead('OPTIONS', '/files', {}))
@@ -233,13 +237,15 @@ t.test('while Fastify closes and answers by itself: HEAD of tus is 423, everythi
   }
   const closed = close()
   await until('it closes', async () => app.inject('/files').then(() => false, () => true))
-  const [first, second, third, fourth] = clients as [RawClient, RawClient, RawClient, RawClient]
+  const [first, second, third, fourth, fifth] = clients as [RawClient, RawClient, RawClient, RawClient, RawClient]
   await first.send(formatHead('HEAD', other, TUS))
   t.match(await first.receive('HEAD'), { status: 423, headers: { 'retry-after': /^\d+$/, 'tus-resumable': '1.0.0', 'cache-control': 'no-store', connection: /close/i } })
   await second.send(formatHead('POST', other, { ...TUS, 'x-http-method-override': 'HEAD', 'content-length': '0' }))
   t.match(await second.receive('POST'), { status: 423 })
   await third.send(formatHead('HEAD', other, {}))
   t.match(await third.receive('HEAD'), { status: 503 })
+  await fifth.send(formatHead('HEAD', other, { 'upload-draft-interop-version': '6' }))
+  t.match(await fifth.receive('HEAD'), { status: 423, headers: { 'retry-after': /^\d+$/, 'tus-resumable': undefined } })
   await fourth.send(formatHead('PATCH', other, { ...TUS, ...BYTES, 'upload-offset': '0', 'content-length': '0' }))
   t.match(await fourth.receive('PATCH'), { status: 503 })
   gate.open()
