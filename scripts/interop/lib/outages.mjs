@@ -2,13 +2,17 @@ import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { startBehindNginx, startBehindPlainNginx, startLocked, startOnS3, startWorkers } from './outage-servers.mjs'
 
+/** In bytes a second: when half has passed, the first part, of 5 MiB, is stored, also where the machine is busy. */
+const SLOW_S3 = 3 * 1024 ** 2
+
 /**
  * What happens in the middle of an upload, in the order of the table. `start` makes the server, on a directory; `act` is
- * called with it, the proxy of the client, and the port from which that proxy reaches the server. `lasts` is in ms.
+ * called with it, the proxy of the client, and the port from which that proxy reaches the server. `lasts` is in ms, `rate` in bytes a
+ * second.
  */
 export const outages = [
-  { name: 's3-1.5s', title: 'S3 away for 1.5 s', start: startOnS3, ...refuse(1500) },
-  { name: 's3-8s', title: 'S3 away for 8 s', start: startOnS3, ...refuse(8000) },
+  { name: 's3-1.5s', title: 'S3 away for 1.5 s', start: startOnS3, rate: SLOW_S3, ...refuse(1500) },
+  { name: 's3-8s', title: 'S3 away for 8 s', start: startOnS3, rate: SLOW_S3, ...refuse(8000) },
   { name: 'restart', title: 'workers restarted', start: startWorkers, lasts: 0, act: restartWorkers },
   { name: 'kill', title: 'worker killed', start: startWorkers, lasts: 0, act: killWorker },
   { name: 'locked', title: '423 for 3 s', start: startLocked, lasts: 3000, act: server => server.hold(3000) },
