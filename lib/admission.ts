@@ -31,19 +31,29 @@ export class Admission {
   }
 
   async #count<Result> (limit: ConcurrencyLimit, request: HookRequest, work: () => Promise<Result>): Promise<Result> {
-    const key = getKey(limit, request)
-    this.#enter(key, limit.max)
+    const leave = this.#enter(limit, request)
     try {
       return await work()
     } finally {
-      this.#leave(key)
+      leave()
     }
   }
 
-  #enter (key: string, max: number): void {
+  /**
+   * Counts a request until the function that it returns is called.
+   *
+   * @throws TUS_ERR_TOO_MANY_UPLOADS, TUS_ERR_HOOK_RESULT
+   */
+  enter (request: HookRequest): () => void {
+    return this.#limit === null ? () => {} : this.#enter(this.#limit, request)
+  }
+
+  #enter (limit: ConcurrencyLimit, request: HookRequest): () => void {
+    const key = getKey(limit, request)
     const count = this.#counts.get(key) ?? 0
-    if (count >= max) throw TUS_ERR_TOO_MANY_UPLOADS({ max, retryAfter: RETRY_AFTER })
+    if (count >= limit.max) throw TUS_ERR_TOO_MANY_UPLOADS({ max: limit.max, retryAfter: RETRY_AFTER })
     this.#counts.set(key, count + 1)
+    return () => this.#leave(key)
   }
 
   #leave (key: string): void {

@@ -1,6 +1,7 @@
 import { Admission } from './admission.js'
 import { Arrivals } from './arrivals.js'
 import { Background } from './background.js'
+import { Compositions } from './compositions.js'
 import { BodyBudget } from './body-budget.js'
 import { DigestPool } from './digest-pool.js'
 import { Examinations } from './examinations.js'
@@ -24,6 +25,7 @@ export interface Context {
   readonly excludesEverywhere: boolean
   readonly hooks: Hooks
   readonly admission: Admission
+  readonly compositions: Compositions
   readonly budget: BodyBudget
   readonly digestPool: DigestPool
   readonly openBodies: OpenBodies
@@ -53,6 +55,7 @@ export function createContext (wanted: ResolvedOptions, storage: Storage, prefix
     excludesEverywhere: (options.locker ?? storage.locker) !== undefined,
     hooks: new Hooks(),
     admission: new Admission(options.maxConcurrentUploads),
+    compositions: new Compositions(options.locker ?? storage.locker ?? shared.locker, shared.composing, options.maxConcurrentUploads),
     budget: new BodyBudget(),
     digestPool: new DigestPool(options.digestThreads),
     openBodies: new OpenBodies(),

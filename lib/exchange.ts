@@ -22,6 +22,7 @@ export function createExchange ({ options, budget, openBodies }: Context, reques
     log: request.log,
     see: upload => setUpload(request, upload),
     isAnswered: () => isAnswered(reply),
+    whenGone: listener => whenGone(reply, listener),
     place: null,
     announce: early.announce,
     progress: early.progress,
@@ -52,6 +53,13 @@ export function createExchange ({ options, budget, openBodies }: Context, reques
       return body
     }
   }
+}
+
+function whenGone (reply: FastifyReply, listener: () => void): void {
+  if (isClosed(reply)) return listener()
+  let isDelivered = false
+  reply.raw.once('finish', () => { isDelivered = true })
+  reply.raw.once('close', () => { if (!isDelivered) listener() })
 }
 
 /** Whether the client left while the request waited: there will be no `close` any more. HTTP/2 then has no socket. */

@@ -41,6 +41,8 @@ const CHECKS: Readonly<Record<string, Check>> = {
   stallTimeout: TIMEOUT,
   minRate: ['null, or { bytes, window }: a whole number of bytes from 1, and a number of milliseconds from 1 to 2147483647', value => value === null || isMinRate(value)],
   maxConcurrentUploads: ['a whole number from 1, { max, key } with such a number and a function of the request, or null', value => value === null || isCount(value) || isConcurrencyLimit(value)],
+  concatTimeout: TIMEOUT,
+  removeParts: BOOLEAN,
   progressInterval: TIMEOUT,
   generateId: FUNCTION,
   scope: FUNCTION,

@@ -82,6 +82,16 @@ export interface TusOptions {
    * `null` is no limit. Default `null`.
    */
   maxConcurrentUploads?: number | ConcurrencyLimit | null
+  /**
+   * How long the request that creates a final upload waits for its parts to be copied, in ms. It is answered with 201 after that, and the copy continues:
+   * HEAD tells no offset until the upload is complete, and `postFinish` runs then. Keep it below the timeouts of clients and proxies. Default 20 000.
+   */
+  concatTimeout?: number
+  /**
+   * Whether the partial uploads that a final upload was made of are removed once it is complete, with the hooks `preTerminate` and `postTerminate`. One that
+   * another final upload still needs stays until that is complete. Default `false`: they stay until they expire or are removed.
+   */
+  removeParts?: boolean
   /** How often `postReceive` hooks run during a long body, at most, in ms. Default 1000. */
   progressInterval?: number
   /** The id of a new upload. Default: 128 random bits in hexadecimal. */
@@ -149,6 +159,8 @@ export interface ResolvedOptions {
   readonly stallTimeout: number
   readonly minRate: MinRate | null
   readonly maxConcurrentUploads: ConcurrencyLimit | null
+  readonly concatTimeout: number
+  readonly removeParts: boolean
   readonly progressInterval: number
   readonly generateId: NonNullable<TusOptions['generateId']>
   readonly hasOwnIds: boolean
@@ -190,6 +202,8 @@ export function resolveOptions (options: TusOptions): ResolvedOptions {
     stallTimeout: options.stallTimeout ?? 60_000,
     minRate: options.minRate === undefined ? { bytes: 1024, window: 60_000 } : options.minRate,
     maxConcurrentUploads: resolveConcurrency(options.maxConcurrentUploads ?? null),
+    concatTimeout: options.concatTimeout ?? 20_000,
+    removeParts: options.removeParts ?? false,
     progressInterval: options.progressInterval ?? 1000,
     generateId: options.generateId ?? createRandomId,
     hasOwnIds: options.generateId !== undefined,

@@ -34,6 +34,7 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
   const drain = drainTogether(app.server, context.openBodies)
   app.addHook('preClose', () => {
     retryLaterWhileClosing(app.server)
+    context.compositions.stopAfter(COPY_GRACE)
     return drain(DRAIN_DEADLINE)
   })
   const sweeper = startSweeper(context, app.log)
@@ -42,6 +43,7 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
     stopMetrics?.()
     await sweeper.stop()
     await context.background.drain()
+    context.compositions.close()
     await context.digestPool.close()
   })
   answerExpectContinue(app)
@@ -53,5 +55,7 @@ export async function plugin (app: FastifyInstance, given: TusOptions): Promise<
   }, { prefix: options.prefix })
 }
 
+/** How long final uploads may still be copied then, in ms. */
+const COPY_GRACE = 4_000
 /** How long running requests may take to end when the server stops, in ms. */
 const DRAIN_DEADLINE = 8_000

@@ -13,6 +13,8 @@ export class SharedStorage {
   readonly locker: Locker = createMemoryLocker()
   /** The uploads that receive a body, by their ids. */
   readonly receiving = new Map<string, Upload>()
+  /** The ids of the final uploads that this process puts together. */
+  readonly composing = new Set<string>()
 
   constructor (storage: Storage) {
     this.#storage = storage

@@ -85,14 +85,17 @@ export interface Storage {
   /**
    * Fills an empty final upload with the bytes of complete uploads, one behind the other, all or nothing: its offset is 0 until the
    * last byte is durable. Safe to call again after a crash at any point. Resolves to the new offset. Its absence means: no concatenation.
+   * While it runs, the caller may `update` the upload.
    *
    * @param parts their ids; one may appear several times
    * @param created which uploads are meant: the bytes are those of the parts that were created at these times, also where one
    *   of them is removed during the copy and its id given again
+   * @param signal ends the copy as soon as possible: the upload is as if it had not been tried then
    * @throws UploadMissing if the upload or a part is not there
    * @throws StorageFull
+   * @throws the reason of `signal`
    */
-  concatenate?(id: string, parts: readonly string[], created?: CreationTimes): Promise<number>
+  concatenate?(id: string, parts: readonly string[], created?: CreationTimes, signal?: AbortSignal): Promise<number>
 
   /** Notes durably that a final upload waits for a partial one. Idempotent. Needs no lock. Comes along with `concatenate`. */
   addWaiting?(partial: string, final: string): Promise<void>

@@ -10,22 +10,27 @@ import type { Store } from './store.js'
  * Copies the bytes of the parts through this process, as one body that counts as a whole: Azure's own copying of blocks would ask for a signed
  * address of every part.
  */
-export async function concatenate (store: Store, id: string, parts: readonly string[], created?: CreationTimes): Promise<number> {
+export async function concatenate (
+  store: Store, id: string, parts: readonly string[], created?: CreationTimes, signal?: AbortSignal
+): Promise<number> {
   return retry(async () => {
+    signal?.throwIfAborted()
     const entry = await store.entries.loadMeant(id, created?.final)
     if (entry.offset > 0) return entry.offset
-    const body = toBody(readParts(store, parts, created?.parts))
+    const chunks = readParts(store, parts, created?.parts)
     const { createdAt } = entry.record.upload
-    return append(store, id, { createdAt, offset: 0, keep: 'all-or-nothing', body }).catch(error => {
+    const addition = { createdAt, offset: 0, keep: 'all-or-nothing', body: toBody(chunks, signal) } as const
+    return append(store, id, addition).finally(() => chunks.return(undefined)).catch(error => {
       // Another process has put it together, or has looked at it so that this one may not.
       throw error instanceof OffsetConflict ? new Superseded(`Another process has gone on with upload ${id}`, { cause: error }) : error
     })
   }, rethrow)
 }
 
-function toBody (chunks: AsyncGenerator<Uint8Array>): UploadBody {
+function toBody (chunks: AsyncGenerator<Uint8Array>, signal?: AbortSignal): UploadBody {
   return {
     async next () {
+      signal?.throwIfAborted()
       const { value, done } = await chunks.next()
       return done ? null : [value]
     }

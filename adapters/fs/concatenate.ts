@@ -13,7 +13,10 @@ import type { Store } from './store.js'
  * The bytes go from file to file inside of the kernel where the system's `cat` does that (`copy_file_range`, GNU coreutils 9.1 and
  * later), and through the memory of this process where there is no such command.
  */
-export async function concatenate (store: Store, id: string, parts: readonly string[], created?: CreationTimes): Promise<number> {
+export async function concatenate (
+  store: Store, id: string, parts: readonly string[], created?: CreationTimes, signal?: AbortSignal
+): Promise<number> {
+  signal?.throwIfAborted()
   const { files, paths, uploads, directory } = store
   await load(store, id, created?.final)
   const sources = await loadAll(store, parts, created?.parts)
@@ -22,8 +25,9 @@ export async function concatenate (store: Store, id: string, parts: readonly str
   const fd = await files.createOrThrow(temporary)
   try {
     try {
-      await copy(store, sources.map(source => paths.data(source.id)), fd)
+      await copy(store, sources.map(source => paths.data(source.id)), fd, signal)
       await files.sync(fd)
+      signal?.throwIfAborted()
       await checkLength(store, fd, length)
       await loadAll(store, parts, sources.map(source => source.record.upload.createdAt))
     } finally {
@@ -49,19 +53,23 @@ async function loadAll (store: Store, ids: readonly string[], createdAt?: readon
   return uploads
 }
 
-async function copy ({ files }: Store, paths: readonly string[], fd: number): Promise<void> {
-  if (paths.length > 0 && await copyInKernel(paths, fd)) return
+async function copy ({ files }: Store, paths: readonly string[], fd: number, signal?: AbortSignal): Promise<void> {
+  signal?.throwIfAborted()
+  if (paths.length > 0 && await copyInKernel(paths, fd, signal)) return
+  signal?.throwIfAborted()
   await files.truncate(fd, 0)
   let position = 0
-  for (const path of paths) position = await files.copyInto(fd, path, position)
+  for (const path of paths) position = await files.copyInto(fd, path, position, signal)
 }
 
 /** False if there is no such command here, if it failed, or if the list is too long for a command line. */
-async function copyInKernel (paths: readonly string[], fd: number): Promise<boolean> {
+async function copyInKernel (paths: readonly string[], fd: number, signal?: AbortSignal): Promise<boolean> {
   if (process.platform === 'win32') return false
   try {
     const cat = spawn('cat', ['--', ...paths], { stdio: ['ignore', fd, 'ignore'] })
-    const [code] = await once(cat, 'exit')
+    const stop = () => cat.kill()
+    signal?.addEventListener('abort', stop)
+    const [code] = await once(cat, 'exit').finally(() => signal?.removeEventListener('abort', stop))
     return code === 0
   } catch {
     return false

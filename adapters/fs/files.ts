@@ -56,10 +56,11 @@ export class Files {
   }
 
   /** Copies a file into an open one from byte `position` on, and resolves to the byte behind it. */
-  async copyInto (fd: number, path: string, position: number): Promise<number> {
+  async copyInto (fd: number, path: string, position: number, signal?: AbortSignal): Promise<number> {
     let end = position
     const from = await this.openToRead(path)
     for await (const chunk of fs.createReadStream(path, { fd: from, highWaterMark: COPY })) {
+      signal?.throwIfAborted()
       await this.write(fd, [chunk], chunk.length, end)
       end += chunk.length
     }

@@ -65,7 +65,7 @@ export function createFsStorage (options: FsStorageOptions): Storage {
     remove: (id, createdAt) => run(store => remove(store, id, createdAt)),
     update: (id, change) => run(store => update(store, id, change)),
     read: (id, range, createdAt) => run(store => read(store, id, range, createdAt)),
-    concatenate: (id, parts, created) => run(store => concatenate(store, id, parts, created)),
+    concatenate: (id, parts, created, signal) => run(store => concatenate(store, id, parts, created, signal)),
     addWaiting: (partial, final) => run(store => addWaiting(store, partial, final)),
     findWaiting: partial => run(store => findWaiting(store, partial)),
     claim: (id, duration) => run(store => claim(store, id, duration)),

@@ -102,7 +102,8 @@ export function createMemoryStorage (options: Readonly<Record<string, never>> = 
       return entry ? Readable.from([entry.bytes.subarray(start, end + 1)]) : null
     },
 
-    async concatenate (id, parts, created) {
+    async concatenate (id, parts, created, signal) {
+      signal?.throwIfAborted()
       const entry = get(id, created?.final)
       const bytes = Buffer.concat(parts.map((part, index) => get(part, created?.parts[index]).bytes))
       entries.set(id, { ...entry, bytes, modifiedAt: new Date() })

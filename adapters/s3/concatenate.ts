@@ -24,13 +24,17 @@ interface Source {
 /**
  * Copies the parts inside of S3, and joins what is small through memory. The record names nothing of it before all of it is there.
  */
-export async function concatenate (store: Store, id: string, parts: readonly string[], created?: CreationTimes): Promise<number> {
+export async function concatenate (
+  store: Store, id: string, parts: readonly string[], created?: CreationTimes, signal?: AbortSignal
+): Promise<number> {
   for (let attempt = 0; ; attempt++) {
+    signal?.throwIfAborted()
     const entry = await recover(store, id)
     if (entry === null || !isCreatedAt(entry.record.upload, created?.final)) throw new UploadMissing('There is no such upload')
     try {
-      return await concatenateOnce(store, entry, parts, created?.parts)
+      return await concatenateOnce(store, entry, parts, created?.parts, signal)
     } catch (error) {
+      signal?.throwIfAborted()
       const now = isOvertaken(error) ? await store.records.load(id) : null
       if (now === null || now.record.revision === entry.record.revision || attempt === PAUSES.length) throw error
       // Another process does the same: both would begin again for ever if none of them waited.
@@ -41,11 +45,13 @@ export async function concatenate (store: Store, id: string, parts: readonly str
 
 type Times = readonly Date[] | undefined
 
-async function concatenateOnce (store: Store, entry: Entry, parts: readonly string[], createdAt: Times): Promise<number> {
+async function concatenateOnce (
+  store: Store, entry: Entry, parts: readonly string[], createdAt: Times, signal?: AbortSignal
+): Promise<number> {
   const isDone = () => entry.record.object !== null || (getOffset(entry.record) > 0 && getOffset(entry.record) === entry.record.upload.length)
   if (!isDone()) {
     const sources = await findSources(store, parts, createdAt)
-    await join(store, entry, sources).catch(error => {
+    await join(store, entry, sources, signal).catch(error => {
       if (isMissing(error) || isConflict(error)) throw new UploadMissing('A part was removed while it was copied', { cause: error })
       throw error
     })
@@ -67,10 +73,10 @@ async function findSources (store: Store, ids: readonly string[], createdAt: Tim
   return ids.map(id => sources.get(id)!)
 }
 
-async function join (store: Store, entry: Entry, sources: readonly Source[]): Promise<void> {
+async function join (store: Store, entry: Entry, sources: readonly Source[], signal?: AbortSignal): Promise<void> {
   const { budget, options, records } = store
   const size = sum(sources)
-  if (size > options.partSize) return joinLarge(store, entry, sources, size)
+  if (size > options.partSize) return joinLarge(store, entry, sources, signal)
   budget.take(size)
   try {
     const bytes = await readAll(store, sources.map(({ size }, source) => ({ source, start: 0, end: size - 1 })), sources)
@@ -81,10 +87,10 @@ async function join (store: Store, entry: Entry, sources: readonly Source[]): Pr
   }
 }
 
-async function joinLarge (store: Store, entry: Entry, sources: readonly Source[], size: number): Promise<void> {
+async function joinLarge (store: Store, entry: Entry, sources: readonly Source[], signal?: AbortSignal): Promise<void> {
   const { bucket, records, options, background } = store
   const { key, multipart: former } = entry.record
-  const least = Math.max(SMALLEST, Math.ceil(size / (MOST_PARTS * 0.8)))
+  const least = Math.max(SMALLEST, Math.ceil(sum(sources) / (MOST_PARTS * 0.8)))
   const multipart = await bucket.createMultipart(key, getObjectOptions(store, entry.record, createName()))
   // Named before anything is in it, so that it is found and aborted whatever happens.
   await records.commit(entry, { multipart }).catch(async error => {
@@ -93,7 +99,11 @@ async function joinLarge (store: Store, entry: Entry, sources: readonly Source[]
   })
   if (former !== null) background.run(() => bucket.abortMultipart(key, former))
   const sections = planJoin(sources.map(({ size }) => size), least)
-  const parts = await mapParallel(sections, options.concurrency, (section, index) => put(store, entry.record, index + 1, section, sources))
+  const parts = await mapParallel(sections, options.concurrency, (section, index) => {
+    signal?.throwIfAborted()
+    return put(store, entry.record, index + 1, section, sources)
+  })
+  signal?.throwIfAborted()
   await records.commit(entry, { parts, next: parts.length + 1, modifiedAt: new Date() })
 }
 

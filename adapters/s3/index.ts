@@ -50,7 +50,7 @@ export function createS3Storage (options: S3StorageOptions): Storage {
     remove: (id, createdAt) => remove(store, id, createdAt),
     update: (id, change) => update(store, id, change),
     read: (id, range, createdAt) => read(store, id, range, createdAt),
-    concatenate: (id, parts, created) => concatenate(store, id, parts, created),
+    concatenate: (id, parts, created, signal) => concatenate(store, id, parts, created, signal),
     addWaiting: (partial, final) => addWaiting(store, partial, final),
     findWaiting: partial => findWaiting(store, partial),
     claim: (id, duration) => claim(store, id, duration),

@@ -7,12 +7,12 @@ import { isFull, type Upload, type UploadRef } from '../upload.js'
 import { answerIfDue } from './answer.js'
 import type { AppendCommand } from './commands.js'
 import { completeIfDue, type Completion } from './complete.js'
-import { completeWaiting } from './concatenate.js'
 import { agree, disagree, end } from './ending.js'
 import { checkUnanswered, type Exchange } from './exchange.js'
 import { checkAccess, find, findFor, withLockOf } from './find.js'
 import { checkBody, checkLength, removeOnOverflow } from './limits.js'
 import { isInterruption, receive } from './receive.js'
+import { completeWaiting } from './waiting.js'
 
 /**
  * Appends the body of a request to an upload, and completes the upload if that was the last byte.
@@ -22,10 +22,12 @@ import { isInterruption, receive } from './receive.js'
 export async function append (context: Context, id: string, command: AppendCommand, exchange: Exchange): Promise<Completion> {
   const admitted = await checkAccess(context, id, 'append', exchange)
   try {
+    // What never changes need not end the copy of its parts (CC-10).
+    if (context.compositions.has(id)) throw TUS_ERR_UPLOAD_FINAL()
     return await context.admission.admit(exchange.request, command, () => appendInTurn(context, admitted, command, exchange))
   } catch (error) {
     // "in every PATCH response if the upload is going to expire" (EX-2): in that of one that never got hold of it, too.
-    if (error instanceof LockTimeout || isTurnedAway(error)) exchange.see(await find(context, admitted))
+    if (error instanceof LockTimeout || isTurnedAway(error) || context.compositions.has(id)) exchange.see(await find(context, admitted))
     throw error
   }
 }

@@ -5,6 +5,7 @@ import type { Log } from '../log.js'
 import { changeState, isDue, type Upload } from '../upload.js'
 import { keepVerified, verifyDigests } from './digest.js'
 import { updateSame } from './identity.js'
+import { removeParts } from './parts.js'
 
 /** An upload after an operation, and what the application adds to the response. */
 export interface Completion {
@@ -22,6 +23,8 @@ export interface Cause {
   see?(upload: Upload | null): void
   /** Whether the client of the request has a response already. */
   isAnswered?(): boolean
+  /** Called when nothing can refuse the upload any more, before it counts as complete. What it throws keeps it from that. */
+  confirm?(): Promise<void>
 }
 
 /**
@@ -39,6 +42,7 @@ export async function completeIfDue (context: Context, upload: Upload, cause: Ca
   const asked = !upload.partial && context.hooks.has('preFinish')
   if (asked && verified !== upload) await keepVerified(context, verified)
   const decisions = asked ? await examine(context, verified, cause) : []
+  await cause.confirm?.()
   await context.storage.complete(upload.id, upload.createdAt)
   const complete = changeState(verified, { complete: true })
   const { upload: finished } = isUnfinished(complete) ? await finishIfDue(context, complete, cause) : { upload: complete }
@@ -53,7 +57,7 @@ function examine ({ hooks, examinations }: Context, upload: Upload, { request, l
 }
 
 /**
- * Runs the `postFinish` hooks of a complete upload, unless they have run.
+ * Runs the `postFinish` hooks of a complete upload, unless they have run. The parts of a final one are removed before, where that is wanted.
  *
  * The mark is written behind them: after a crash in between they run again, so that none is ever lost. Where only the mark fails, this process
  * knows that they have run.
@@ -64,6 +68,7 @@ export async function finishIfDue (context: Context, upload: Upload, cause: Caus
   const key = `${upload.id} ${upload.createdAt.getTime()}`
   // The process that completed it may have died before it wrote down what it had found.
   const { purpose } = await verifyDigests(context, upload, cause)
+  if (upload.final && context.options.removeParts) await removeParts(context, upload, cause)
   if (!unmarked.has(key)) await context.hooks.runPost('postFinish', cause.log, cause.request, upload)
   unmarked.add(key)
   // Another process may have answered for it meanwhile, or be about to.

@@ -3,17 +3,19 @@ import {
   TUS_ERR_CONCAT_PART_NOT_FOUND, TUS_ERR_CONCAT_PART_NOT_PARTIAL, TUS_ERR_CONCAT_PART_UNFINISHED, TUS_ERR_UPLOAD_TOO_LARGE
 } from '../errors.js'
 import { UploadMissing } from '../storage.js'
-import { isFull, type NewUpload, type Upload } from '../upload.js'
+import { isFull, type Upload } from '../upload.js'
 import { completeIfDue, type Cause, type Completion } from './complete.js'
 import type { Exchange } from './exchange.js'
-import { find, isHidden, isOurs } from './find.js'
-import { mayRecur } from './identity.js'
+import { find, isHidden } from './find.js'
 import { checkLength } from './limits.js'
+import { isNamedBy } from './parts.js'
 
 /** What a final upload is made of. */
 interface Composition {
   /** In bytes; `null` as long as a part does not know its own. */
   readonly length: number | null
+  /** Whether all of them are complete. */
+  readonly complete: boolean
   /** When each part was created, in ms since 1970, which with its id says what it is. */
   readonly createdAt: readonly number[]
 }
@@ -27,7 +29,7 @@ export async function checkParts (context: Context, ids: readonly string[], exch
   const parts = new Map<string, Upload>()
   for (const id of new Set(ids)) parts.set(id, await checkPart(context, id, exchange))
   const list = ids.map(id => parts.get(id)!)
-  return { length: sumLengths(list), createdAt: list.map(({ createdAt }) => createdAt.getTime()) }
+  return { length: sumLengths(list), complete: list.every(({ complete }) => complete), createdAt: list.map(({ createdAt }) => createdAt.getTime()) }
 }
 
 async function checkPart (context: Context, id: string, { request, log }: Exchange): Promise<Upload> {
@@ -53,8 +55,10 @@ function sumLengths (parts: readonly Upload[]): number | null {
  *
  * The caller holds the lock of the final upload. Parts need none: complete, they don't change. One that was removed is not
  * there any more, whatever was created under its id since: such a final upload never completes, and expires.
+ *
+ * @throws the reason of `signal`, which ends the copy
  */
-export async function concatenateIfDue (context: Context, upload: Upload, cause: Cause): Promise<Completion> {
+export async function concatenateIfDue (context: Context, upload: Upload, cause: Cause, signal: AbortSignal): Promise<Completion> {
   if (!upload.final || isFull(upload)) return completeIfDue(context, upload, cause)
   const parts = await findComplete(context, upload)
   if (parts === null) return { upload, decision: {} }
@@ -64,36 +68,27 @@ export async function concatenateIfDue (context: Context, upload: Upload, cause:
     if (!await mayBeAsLong(context, upload.id, length, cause)) return { upload, decision: {} }
     await context.storage.setLength(upload.id, length, upload.createdAt)
   }
-  const offset = await join(context, upload, parts)
+  const offset = await join(context, upload, parts, signal)
   if (offset === null) return { upload: { ...upload, length }, decision: {} }
   return completeIfDue(context, { ...upload, length, offset, modifiedAt: new Date() }, cause)
 }
 
-/** The parts, or `null` as long as one is not complete or not there. */
-async function findComplete (context: Context, upload: Upload): Promise<Upload[] | null> {
+/** The parts, or `null` as long as one is not complete or not there. One whose time is over stays as long as the final upload needs it. */
+export async function findComplete (context: Context, upload: Upload): Promise<Upload[] | null> {
   const parts = new Map<string, Upload>()
   for (const [index, id] of upload.parts.entries()) {
-    const part = parts.get(id) ?? await find(context, id)
+    const part = parts.get(id) ?? await find(context, id, 'expired too')
     if (part === null || !isNamedBy(context, upload, index, part) || !part.complete) return null
     parts.set(id, part)
   }
   return upload.parts.map(id => parts.get(id)!)
 }
 
-/** Whether this is the partial upload that the final one was made of. Where that was not noted, it must not be younger. */
-function isNamedBy (context: Context, final: Upload, index: number, part: Upload): boolean {
-  const createdAt = part.createdAt.getTime()
-  const noted = final.partsCreatedAt?.[index]
-  if (!part.partial) return false
-  if (noted !== undefined) return createdAt === noted
-  return createdAt <= final.createdAt.getTime() || !mayRecur(context, part.id)
-}
-
 /** The new offset; `null` if a part was removed meanwhile. */
-async function join (context: Context, final: Upload, parts: readonly Upload[]): Promise<number | null> {
+async function join (context: Context, final: Upload, parts: readonly Upload[], signal: AbortSignal): Promise<number | null> {
   try {
     const created = { final: final.createdAt, parts: parts.map(({ createdAt }) => createdAt) }
-    return await context.storage.concatenate!(final.id, final.parts, created)
+    return await context.storage.concatenate!(final.id, final.parts, created, signal)
   } catch (error) {
     // It waits for a part that does not come, as if that had been removed before.
     if (error instanceof UploadMissing && await find(context, final, 'expired too') !== null) return null
@@ -111,39 +106,3 @@ async function mayBeAsLong ({ options }: Context, id: string, length: number, { 
   checkLength(length, request === null ? announcedMaxSize ?? Infinity : await options.maxSize(request, id))
   return request !== null || !hasOwnMaxSize
 }
-
-/** Notes for which parts a new final upload waits, so that the last of them completes it. */
-export async function waitForParts ({ storage }: Context, { id, parts }: NewUpload): Promise<void> {
-  for (const part of new Set(parts)) {
-    if (!(await storage.find(part))?.complete) await storage.addWaiting?.(part, id)
-  }
-}
-
-/** Completes the final uploads that waited for a partial one, behind the back of the request that completed it. */
-export function completeWaiting (context: Context, part: Upload, { log }: Cause): void {
-  if (!part.partial || !part.complete || !context.storage.findWaiting) return
-  const { background, storage } = context
-  // No request asks, and a part without a scope may be in finals of any.
-  const { scope: _scope, ...every } = context
-  background.run(async () => {
-    const finals = (await storage.findWaiting!(part.id)).values()
-    // A few at a time: clients decide how many there are.
-    for (let worker = 0; worker < FINALS_AT_ONCE; worker++) background.run(() => retryFinals(every, finals, { request: null, log }), log)
-  }, log)
-}
-
-/** Takes one after the other. What keeps one from its completion is no concern of the others. */
-async function retryFinals (context: Context, ids: Iterable<string>, cause: Cause): Promise<void> {
-  for (const id of ids) {
-    await retryFinal(context, id, cause).catch(error => { cause.log.error({ err: error, id }, 'a final upload could not be completed') })
-  }
-}
-
-async function retryFinal (context: Context, id: string, cause: Cause): Promise<void> {
-  await context.locker.withLock(id, context.options.lockTimeout, async () => {
-    const upload = await find(context, id)
-    if (upload && isOurs(context, upload)) await concatenateIfDue(context, upload, cause)
-  })
-}
-
-const FINALS_AT_ONCE = 4

@@ -5,15 +5,17 @@ import type { Wanted } from '../locker.js'
 import { isFull, isValidId, joinUpload, type NewUpload, type Upload } from '../upload.js'
 import { answerIfDue } from './answer.js'
 import type { BodyCommand, CreateCommand } from './commands.js'
-import type { Completion } from './complete.js'
-import { checkParts, completeWaiting, concatenateIfDue, waitForParts } from './concatenate.js'
+import { completeIfDue, type Completion } from './complete.js'
+import { checkParts } from './concatenate.js'
 import { chooseCompletion, createPurpose, end } from './ending.js'
 import { checkUnanswered, type Exchange } from './exchange.js'
 import { isOutage } from './failure.js'
+import { createFinal } from './final.js'
 import { find } from './find.js'
-import { removeSame } from './identity.js'
 import { checkBody, checkLength, isBeyond } from './limits.js'
 import { isInterruption, receive } from './receive.js'
+import { removeUseless } from './useless.js'
+import { completeWaiting, waitForParts } from './waiting.js'
 
 /**
  * Creates an upload, and appends what comes along with the request.
@@ -27,7 +29,7 @@ export async function create (context: Context, command: CreateCommand, exchange
   checkLength(length, maxSize)
   const limited = command.body && context.options.hasOwnMaxSize ? { ...command, body: { ...command.body, maxSize } } : command
   if (limited.body) checkBody(context, { length: command.length, offset: 0 }, limited.body)
-  const known = { length, partsCreatedAt: parts?.createdAt }
+  const known = { length, partsCreatedAt: parts?.createdAt, isWhole: parts?.complete ?? false }
   return await context.admission.admit(exchange.request, limited.body, () => decideAndStore(context, limited, known, exchange))
 }
 
@@ -39,12 +41,11 @@ async function decideAndStore (context: Context, command: CreateCommand, known: 
   // Who names an upload that exists must not interrupt the request that fills it.
   if (isChosen && await context.storage.find(draft.id) !== null) throw TUS_ERR_UPLOAD_EXISTS()
   const placed = exchange.place === null ? draft : await exchange.place(draft)
-  if (!isChosen && isOnlyStored(placed, command)) return await store(context, placed, command, exchange, NOBODY)
-  return await locker.withLock(draft.id, options.lockTimeout, wanted => {
-    // Under the lock, so that no two of one id have the same time.
-    const dated = isChosen ? { ...placed, createdAt: new Date() } : placed
-    return store(context, dated, command, exchange, wanted)
-  })
+  if (!isChosen && isOnlyStored(placed, command)) return await storeAndFill(context, placed, command, exchange, NOBODY)
+  // Under the lock, so that no two of one id have the same time.
+  const date = () => isChosen ? { ...placed, createdAt: new Date() } : placed
+  if (command.parts !== null) return await createFinal(context, draft.id, () => store(context, date(), exchange), exchange)
+  return await locker.withLock(draft.id, options.lockTimeout, wanted => storeAndFill(context, date(), command, exchange, wanted))
 }
 
 /**
@@ -56,9 +57,14 @@ function isOnlyStored ({ length }: NewUpload, { body, parts }: CreateCommand): b
 }
 
 /** What is known of an upload beside its command. */
-type Known = Pick<NewUpload, 'length' | 'partsCreatedAt'>
+interface Known extends Pick<NewUpload, 'length' | 'partsCreatedAt'> {
+  /** Whether the parts of a final upload are complete: it is put together at once then, before its client is told of it. */
+  readonly isWhole: boolean
+}
 
-function draw (context: Context, id: string, command: CreateCommand, { length, partsCreatedAt }: Known): NewUpload {
+function draw (context: Context, id: string, command: CreateCommand, { length, partsCreatedAt, isWhole }: Known): NewUpload {
+  const { partial } = command
+  const final = command.parts !== null
   const purpose = createPurpose(context, command.digests)
   return {
     id,
@@ -66,11 +72,11 @@ function draw (context: Context, id: string, command: CreateCommand, { length, p
     metadata: command.metadata,
     serverMetadata: {},
     echo: command.echo,
-    partial: command.partial,
-    final: command.parts !== null,
+    partial,
+    final,
     parts: command.parts ?? [],
     partsCreatedAt,
-    completes: chooseCompletion(context, { partial: command.partial, purpose }, command.completion),
+    completes: isWhole ? 'when-told' : chooseCompletion(context, { partial, final, purpose }, command.completion),
     createdAt: new Date(),
     expiresAt: null,
     purpose,
@@ -91,15 +97,8 @@ function checkId (draft: NewUpload): NewUpload {
   return draft
 }
 
-async function store (context: Context, draft: NewUpload, command: CreateCommand, exchange: Exchange, wanted: Wanted): Promise<Completion> {
-  checkUnanswered(exchange)
-  await context.storage.create(draft)
-  context.expiredIds.forget(draft.id)
-  const upload = joinUpload(draft, { offset: 0, complete: false, finished: false, processed: false, modifiedAt: draft.createdAt })
-  tell('created', upload, exchange)
-  if (context.hooks.has('postCreate')) await context.hooks.runPost('postCreate', exchange.log, exchange.request, upload)
-  if (upload.final) await orUndo(context, upload, exchange, () => waitForParts(context, upload))
-  exchange.see(upload)
+async function storeAndFill (context: Context, draft: NewUpload, command: CreateCommand, exchange: Exchange, wanted: Wanted): Promise<Completion> {
+  const upload = await store(context, draft, exchange)
   try {
     return await complete(context, upload, command, exchange, wanted)
   } catch (error) {
@@ -112,10 +111,22 @@ async function store (context: Context, draft: NewUpload, command: CreateCommand
 async function complete (context: Context, upload: Upload, command: CreateCommand, exchange: Exchange, wanted: Wanted): Promise<Completion> {
   const announced = command.resumable && exchange.announce(upload)
   const received = command.body === null ? upload : await fill(context, upload, { ...command, body: command.body }, announced, exchange, wanted)
-  const completed = await concatenateIfDue(context, received, exchange)
+  const completed = await completeIfDue(context, received, exchange)
   const completion = exchange.answer === null ? completed : await answerIfDue(context, completed, exchange)
   completeWaiting(context, completion.upload, exchange)
   return completion
+}
+
+async function store (context: Context, draft: NewUpload, exchange: Exchange): Promise<Upload> {
+  checkUnanswered(exchange)
+  await context.storage.create(draft)
+  context.expiredIds.forget(draft.id)
+  const upload = joinUpload(draft, { offset: 0, complete: false, finished: false, processed: false, modifiedAt: draft.createdAt })
+  tell('created', upload, exchange)
+  if (context.hooks.has('postCreate')) await context.hooks.runPost('postCreate', exchange.log, exchange.request, upload)
+  if (upload.final) await orUndo(context, upload, exchange, () => waitForParts(context, upload))
+  exchange.see(upload)
+  return upload
 }
 
 interface Filling extends CreateCommand {
@@ -139,7 +150,7 @@ async function fill (context: Context, upload: Upload, command: Filling, announc
       exchange.see(cut)
       throw error
     }
-    if (!isOutlasted(error, command)) await undo(context, upload, resumable && !isBeyond(error, body) ? 'empty' : 'any', exchange)
+    if (!isOutlasted(error, command)) await removeUseless(context, upload, resumable && !isBeyond(error, body) ? 'empty' : 'any', exchange)
     throw error
   }
 }
@@ -167,28 +178,9 @@ async function orUndo (context: Context, upload: Upload, exchange: Exchange, ste
   try {
     await step()
   } catch (error) {
-    await undo(context, upload, 'empty', exchange)
+    await removeUseless(context, upload, 'empty', exchange)
     throw error
   }
-}
-
-/** Without a `Location` the client can't go on, so an upload that got no byte is of no use to anybody. */
-async function undo (context: Context, upload: Upload, which: 'empty' | 'any', exchange: Exchange): Promise<void> {
-  try {
-    await removeUseless(context, upload, which, exchange)
-  } catch (error) {
-    // What led here is what the client is told.
-    exchange.log.error({ err: error, id: upload.id }, 'a useless upload could not be removed')
-  }
-}
-
-async function removeUseless (context: Context, created: Upload, which: 'empty' | 'any', exchange: Exchange): Promise<void> {
-  const upload = await find(context, created, 'expired too')
-  if (upload === null || (which === 'empty' && upload.offset > 0)) return
-  await removeSame(context, upload)
-  exchange.see(null)
-  tell('terminated', upload, exchange, 'useless')
-  await context.hooks.runPost('postTerminate', exchange.log, exchange.request, upload)
 }
 
 const NOBODY: Wanted = { requested: false, onRequest () {} }

@@ -11,11 +11,16 @@ type Wish = Pick<AppendCommand, 'completion' | 'digests'>
  * Who decides that an upload is complete: its length alone, unless hooks of the application or a digest have a say. Without them a
  * storage need not write a mark, which is a third of the cost of a small upload.
  */
-export function chooseCompletion ({ hooks }: Context, { partial, purpose }: Pick<Upload, 'partial' | 'purpose'>, completion: Ending): NewUpload['completes'] {
+export function chooseCompletion (
+  { hooks, options }: Context, { partial, final = false, purpose }: Deciding, completion: Ending
+): NewUpload['completes'] {
   if (completion !== 'at-length') return 'when-told'
-  const isDecided = hasDigests(purpose) || (!partial && (hooks.has('preFinish') || hooks.has('postFinish')))
+  const isDecided = hasDigests(purpose) || (final && options.removeParts) || (!partial && (hooks.has('preFinish') || hooks.has('postFinish')))
   return isDecided ? 'by-mark' : 'at-length'
 }
+
+/** What of an upload has a say. */
+type Deciding = Pick<Upload, 'partial' | 'purpose'> & Partial<Pick<Upload, 'final'>>
 
 /**
  * Notes what this request says of the end of the upload, before a byte of it is stored: a process that dies behind the last byte leaves an upload of which

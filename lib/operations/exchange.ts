@@ -14,6 +14,8 @@ export interface Exchange {
   see(upload: Upload | null): void
   /** Whether the client has a response already, from a hook or a timeout of the application. */
   isAnswered(): boolean
+  /** Calls `listener` if the client has gone without the response. */
+  whenGone(listener: () => void): void
   /** Asks the application where a new upload will be, before it is stored, and notes that; `null` where the request tells. */
   readonly place: ((draft: NewUpload) => Promise<NewUpload>) | null
   /** Tells the client early where a new upload is; whether it was told. */

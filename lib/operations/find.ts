@@ -64,8 +64,9 @@ async function findMeant ({ storage }: Context, { id, createdAt }: UploadRef, hi
   return upload !== null && isCreatedAt(upload, createdAt) ? upload : null
 }
 
-export function isGone ({ options }: Context, upload: Upload): boolean {
-  return isExpired(upload, options.expiration)
+/** Whether the time of an upload is over. A final one stays as long as this process puts it together. */
+export function isGone ({ options, compositions }: Context, upload: Upload): boolean {
+  return isExpired(upload, options.expiration) && !compositions.has(upload.id)
 }
 
 /**

@@ -1,13 +1,15 @@
 import type { Context } from '../context.js'
-import { isFull, type Upload } from '../upload.js'
+import { LockTimeout } from '../locker.js'
+import { isFull, type Upload, type UploadRef } from '../upload.js'
 import { answerIfDue, isUnanswered } from './answer.js'
 import type { InspectCommand } from './commands.js'
-import { finishIfDue, isUnfinished, type Completion } from './complete.js'
-import { concatenateIfDue } from './concatenate.js'
+import { completeIfDue, isUnfinished, type Completion } from './complete.js'
+import { compose, isPostponed } from './compose.js'
 import { agreeToLength } from './ending.js'
 import type { Exchange } from './exchange.js'
 import { isStorageFailure } from './failure.js'
 import { checkAccess, findFor, withLockOf } from './find.js'
+import { within } from './within.js'
 
 /**
  * Tells where an upload is.
@@ -23,18 +25,43 @@ export async function inspect (context: Context, id: string, { isCompleteAtLengt
   const admitted = await checkAccess(context, id, 'inspect', exchange)
   const upload = await findFor(context, admitted, exchange)
   if (upload.complete && !isUnfinished(upload) && !isUnanswered(upload)) return { upload, decision: {} }
-  return withLockOf(context, admitted, async () => {
-    const found = await findFor(context, admitted, exchange, { settled: true })
-    const held = isCompleteAtLength ? await agreeToLength(context, found) : found
-    const completion = held.complete ? await finishIfDue(context, held, exchange) : await concatenateIfDue(context, held, exchange)
-    return answerIfDue(context, completion, exchange)
-  }).catch(async error => {
+  const look = upload.final ? inspectFinal(context, admitted, exchange) : inspectHeld(context, admitted, isCompleteAtLength, exchange)
+  return look.catch(async error => {
     if (!isStorageFailure(error)) throw error
     exchange.log.error({ err: error, id }, 'an upload could not be completed')
     const known = await findFor(context, admitted, exchange)
     if (isFull(known) && !known.complete) throw error
     return { upload: known, decision: {} }
   })
+}
+
+function inspectHeld (context: Context, admitted: UploadRef, isCompleteAtLength: boolean, exchange: Exchange): Promise<Completion> {
+  return withLockOf(context, admitted, async () => {
+    const found = await findFor(context, admitted, exchange, { settled: true })
+    const completion = await completeIfDue(context, isCompleteAtLength ? await agreeToLength(context, found) : found, exchange)
+    return answerIfDue(context, completion, exchange)
+  })
+}
+
+/** Waits for the copy of its parts no longer than a request waits for any upload, and disturbs nobody who is at it. */
+async function inspectFinal (context: Context, admitted: UploadRef, exchange: Exchange): Promise<Completion> {
+  const { background, options } = context
+  const patience = Math.min(options.lockTimeout, options.concatTimeout)
+  const conclude = (completion: Completion) => answerIfDue(context, completion, exchange)
+  const work = compose(context, admitted, { ...exchange, patience, conclude })
+  // The answer of a handler of the application is this response.
+  const pending = within(context, work, exchange.answer === null ? patience : Infinity).then(completion => {
+    if (completion === null) background.run(() => work.then(() => {}, ignorePostponed), exchange.log)
+    return completion
+  }, error => {
+    if (error instanceof LockTimeout) return null
+    throw error
+  })
+  return await pending ?? { upload: await findFor(context, admitted, exchange), decision: {} }
+}
+
+function ignorePostponed (error: unknown): void {
+  if (!isPostponed(error)) throw error
 }
 
 /**

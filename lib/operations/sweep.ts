@@ -3,12 +3,12 @@ import type { Context } from '../context.js'
 import { TusError } from '../errors.js'
 import { isExpired, NEVER } from '../expiration.js'
 import { tell } from '../lifecycle.js'
-import { LockTimeout } from '../locker.js'
 import type { Log } from '../log.js'
 import { isDue, type Upload } from '../upload.js'
-import { finishIfDue, isUnfinished } from './complete.js'
-import { concatenateIfDue } from './concatenate.js'
-import { find, isOurs } from './find.js'
+import { completeIfDue, isUnfinished } from './complete.js'
+import { compose, isPostponed } from './compose.js'
+import { isNotFound } from './failure.js'
+import { find, isGone, isOurs } from './find.js'
 import { removeSame } from './identity.js'
 
 /** What a sweep did, in uploads; `tidied` counts files or objects that belonged to none. */
@@ -33,16 +33,18 @@ export function sweep (context: Context, log: Log): Promise<SweepCounts> {
 async function sweepAll (context: Context, log: Log): Promise<SweepCounts> {
   const counts = { expired: 0, finished: 0, failed: 0, tidied: 0 }
   try {
-    const { incomplete, complete } = context.options.expiration ?? NEVER
-    for await (const upload of context.storage.list?.({ for: 'sweep', incomplete, complete }) ?? []) {
-      try {
-        const done = await sweepOne(context, upload, log)
-        if (done !== null) counts[done]++
-      } catch (error) {
-        // Somebody works on it, here or in another process: the next sweep sees what becomes of it.
-        if (error instanceof LockTimeout || isRemoval(error)) continue
-        log.error({ err: error, id: upload.id }, 'an upload could not be swept')
-        counts.failed++
+    // Parts come last, when it is known which of them a final upload still needs. Those that expire meanwhile may have got a new one.
+    const startedAt = Date.now()
+    const needed = new Set<string>()
+    let hasExpiredParts = false
+    for await (const upload of list(context)) {
+      if (upload.partial && isExpired(upload, context.options.expiration, startedAt)) hasExpiredParts = true
+      else if (!await sweepAndCount(context, upload, log, counts) && isComposable(upload)) for (const part of upload.parts) needed.add(part)
+    }
+    if (hasExpiredParts) {
+      for await (const upload of list(context)) {
+        const isOver = upload.partial && !needed.has(upload.id) && isExpired(upload, context.options.expiration, startedAt)
+        if (isOver) await sweepAndCount(context, upload, log, counts)
       }
     }
   } catch (error) {
@@ -59,10 +61,37 @@ async function sweepAll (context: Context, log: Log): Promise<SweepCounts> {
   return counts
 }
 
+function list ({ options, storage }: Context): AsyncIterable<Upload> | Iterable<Upload> {
+  const { incomplete, complete } = options.expiration ?? NEVER
+  return storage.list?.({ for: 'sweep', incomplete, complete }) ?? []
+}
+
+/** Whether a final upload still needs its parts. */
+function isComposable ({ final, complete }: Upload): boolean {
+  return final && !complete
+}
+
+type Counts = { -readonly [Name in keyof SweepCounts]: SweepCounts[Name] }
+
+/** Whether the upload is finished or gone. */
+async function sweepAndCount (context: Context, upload: Upload, log: Log, counts: Counts): Promise<boolean> {
+  try {
+    const done = await sweepOne(context, upload, log)
+    if (done !== null) counts[done]++
+    return done !== null
+  } catch (error) {
+    // Somebody works on it, here or in another process: the next sweep sees what becomes of it.
+    if (isPostponed(error) || isRemoval(error) || isNotFound(error)) return false
+    log.error({ err: error, id: upload.id }, 'an upload could not be swept')
+    counts.failed++
+    return false
+  }
+}
+
 async function sweepOne (context: Context, upload: Upload, log: Log): Promise<'expired' | 'finished' | null> {
   // Who asks for an upload makes the request that fills it leave: there is nothing to sweep as long as bytes arrive.
-  if (context.receiving.has(upload.id)) return null
-  if (isUnsettled(upload)) return isOurs(context, upload) ? finish(context, upload.id, log) : null
+  if (context.receiving.has(upload.id) || context.compositions.has(upload.id)) return null
+  if (isUnsettled(upload)) return isOurs(context, upload) ? finish(context, upload, log) : null
   return isExpired(upload, context.options.expiration) ? expire(context, upload.id, log) : null
 }
 
@@ -76,16 +105,41 @@ function isUnsettled (upload: Upload): boolean {
   return upload.complete ? isUnfinished(upload) : upload.final || isDue(upload)
 }
 
-async function finish (context: Context, id: string, log: Log): Promise<'expired' | 'finished' | null> {
+async function finish (context: Context, upload: Upload, log: Log): Promise<'expired' | 'finished' | null> {
+  const { id } = upload
+  if (upload.final && !upload.complete) return finishFinal(context, upload, log)
   return context.locker.withLock(id, context.options.lockTimeout, async () => {
-    const upload = await context.storage.find(id)
-    if (upload === null) return null
-    const cause = { request: null, log }
-    const { upload: after } = upload.complete ? await finishIfDue(context, upload, cause) : await concatenateIfDue(context, upload, cause)
+    const held = await context.storage.find(id)
+    if (held === null) return null
+    const { upload: after } = await completeIfDue(context, held, { request: null, log })
     if (after.complete) return 'finished'
-    // A final upload whose parts never come.
     return isDue(after) ? null : expireHeld(context, after, log)
   })
+}
+
+/**
+ * A final upload that its client was told of is put together. One whose client nobody answered, because the process died or the copy failed, is put
+ * together only if the client asks for it: it may have asked for another one instead.
+ *
+ * Its time may be over because its parts never came, or because they can't be joined: this was the last try then.
+ */
+async function finishFinal (context: Context, upload: Upload, log: Log): Promise<'expired' | 'finished' | null> {
+  try {
+    if (upload.completes !== 'when-told') {
+      const { upload: after } = await compose(context, upload, { request: null, log, patience: PATIENCE })
+      if (after.complete) return 'finished'
+    }
+  } catch (error) {
+    if (isPostponed(error) || isNotFound(error) || !isGone(context, upload)) throw error
+    log.error({ err: error, id: upload.id }, 'a final upload could not be put together in its time')
+  }
+  if (!isGone(context, upload)) return null
+  const leave = await context.compositions.enter(upload.id, PATIENCE)
+  try {
+    return await expire(context, upload.id, log)
+  } finally {
+    leave()
+  }
 }
 
 async function expire (context: Context, id: string, log: Log): Promise<'expired' | null> {
@@ -106,5 +160,7 @@ async function expireHeld (context: Context, upload: Upload, log: Log): Promise<
   return 'expired'
 }
 
+/** How long to wait for another process that puts a final upload together, in ms: it need not be disturbed. */
+const PATIENCE = 1_000
 /** How old files without an upload are before they count as remains of a crash, in ms. */
 const REMAINS_AFTER = 3_600_000

@@ -12,14 +12,14 @@ import { removeSame } from './identity.js'
  *
  * @throws TUS_ERR_UPLOAD_NOT_FOUND, what a hook throws
  */
-export async function terminate (context: Context, meant: UploadRef, cause: Cause): Promise<Upload> {
+export async function terminate (context: Context, meant: UploadRef, cause: Cause, reason: 'requested' | 'joined' = 'requested'): Promise<Upload> {
   const { request, log } = cause
   return withLockOf(context, meant, async () => {
     const upload = await findOrThrow(context, meant)
     await context.hooks.runPre('preTerminate', log, request, upload)
     checkUnanswered(cause)
     await removeSame(context, upload)
-    tell('terminated', upload, { request, log }, 'requested')
+    tell('terminated', upload, { request, log }, reason)
     await context.hooks.runPost('postTerminate', log, request, upload)
     return upload
   })

@@ -4,7 +4,7 @@ import {
 } from '../errors.js'
 import type { BodyCommand, CreateCommand } from '../operations/commands.js'
 import type { Extension } from '../extensions.js'
-import { isFull, type Upload } from '../upload.js'
+import type { Upload } from '../upload.js'
 import type { Verification } from '../verified-body.js'
 import { encodeFacts, isPassing, RETRY_AFTER } from './http-facts.js'
 import { getOverride } from './method-override.js'
@@ -92,8 +92,8 @@ export const tus: Protocol = {
       status: 200,
       headers: {
         ...RESUMABLE,
-        // A final upload has no offset until its parts are there (CC-12).
-        ...!(upload.final && !isFull(upload)) && { 'upload-offset': String(upload.offset) },
+        // A final upload has no offset until its parts are joined (CC-12).
+        ...!(upload.final && !upload.complete) && { 'upload-offset': String(upload.offset) },
         ...encodeLength(upload),
         ...encodeExpiry(expiry),
         ...encodeEcho(upload.echo),
