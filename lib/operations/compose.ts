@@ -103,6 +103,11 @@ function asKnown (context: Context, upload: Upload): Upload {
   return upload.completes === 'when-told' ? { ...upload, completes: chooseCompletion(context, upload, 'at-length') } : upload
 }
 
+/** How long those who only look at a final upload wait for the one who puts it together, in ms. */
+export function getPatience ({ options }: Context): number {
+  return Math.min(options.lockTimeout, options.concatTimeout)
+}
+
 /** Whether another request, or another process, puts the upload together or will. */
 export function isPostponed (error: unknown): boolean {
   return error instanceof LockTimeout || (error instanceof TusError && error.code === 'TUS_ERR_SHUTTING_DOWN')

@@ -4,7 +4,7 @@ import { isFull, type Upload, type UploadRef } from '../upload.js'
 import { answerIfDue, isUnanswered } from './answer.js'
 import type { InspectCommand } from './commands.js'
 import { completeIfDue, isUnfinished, type Completion } from './complete.js'
-import { compose, isPostponed } from './compose.js'
+import { compose, getPatience, isPostponed } from './compose.js'
 import { agreeToLength } from './ending.js'
 import type { Exchange } from './exchange.js'
 import { isStorageFailure } from './failure.js'
@@ -45,8 +45,8 @@ function inspectHeld (context: Context, admitted: UploadRef, isCompleteAtLength:
 
 /** Waits for the copy of its parts no longer than a request waits for any upload, and disturbs nobody who is at it. */
 async function inspectFinal (context: Context, admitted: UploadRef, exchange: Exchange): Promise<Completion> {
-  const { background, options } = context
-  const patience = Math.min(options.lockTimeout, options.concatTimeout)
+  const { background } = context
+  const patience = getPatience(context)
   const conclude = (completion: Completion) => answerIfDue(context, completion, exchange)
   const work = compose(context, admitted, { ...exchange, patience, conclude })
   // The answer of a handler of the application is this response.

@@ -6,7 +6,7 @@ import { tell } from '../lifecycle.js'
 import type { Log } from '../log.js'
 import { isDue, type Upload } from '../upload.js'
 import { completeIfDue, isUnfinished } from './complete.js'
-import { compose, isPostponed } from './compose.js'
+import { compose, getPatience, isPostponed } from './compose.js'
 import { isNotFound } from './failure.js'
 import { find, isGone, isOurs } from './find.js'
 import { removeSame } from './identity.js'
@@ -90,7 +90,7 @@ async function sweepAndCount (context: Context, upload: Upload, log: Log, counts
 
 async function sweepOne (context: Context, upload: Upload, log: Log): Promise<'expired' | 'finished' | null> {
   // Who asks for an upload makes the request that fills it leave: there is nothing to sweep as long as bytes arrive.
-  if (context.receiving.has(upload.id) || context.compositions.has(upload.id)) return null
+  if (context.receiving.has(upload.id)) return null
   if (isUnsettled(upload)) return isOurs(context, upload) ? finish(context, upload, log) : null
   return isExpired(upload, context.options.expiration) ? expire(context, upload.id, log) : null
 }
@@ -124,9 +124,10 @@ async function finish (context: Context, upload: Upload, log: Log): Promise<'exp
  * Its time may be over because its parts never came, or because they can't be joined: this was the last try then.
  */
 async function finishFinal (context: Context, upload: Upload, log: Log): Promise<'expired' | 'finished' | null> {
+  const patience = getPatience(context)
   try {
     if (upload.completes !== 'when-told') {
-      const { upload: after } = await compose(context, upload, { request: null, log, patience: PATIENCE })
+      const { upload: after } = await compose(context, upload, { request: null, log, patience })
       if (after.complete) return 'finished'
     }
   } catch (error) {
@@ -134,7 +135,7 @@ async function finishFinal (context: Context, upload: Upload, log: Log): Promise
     log.error({ err: error, id: upload.id }, 'a final upload could not be put together in its time')
   }
   if (!isGone(context, upload)) return null
-  const leave = await context.compositions.enter(upload.id, PATIENCE)
+  const leave = await context.compositions.enter(upload.id, patience)
   try {
     return await expire(context, upload.id, log)
   } finally {
@@ -160,7 +161,5 @@ async function expireHeld (context: Context, upload: Upload, log: Log): Promise<
   return 'expired'
 }
 
-/** How long to wait for another process that puts a final upload together, in ms: it need not be disturbed. */
-const PATIENCE = 1_000
 /** How old files without an upload are before they count as remains of a crash, in ms. */
 const REMAINS_AFTER = 3_600_000

@@ -1,0 +1,196 @@
+import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import { once } from 'node:events'
+import { connect, type AddressInfo } from 'node:net'
+import t, { type Test } from 'tap'
+import { createFsStorage } from '../../adapters/fs/index.js'
+import { createMemoryStorage } from '../../adapters/memory/index.js'
+import fastifyTus, { type Storage, type TusOptions } from '../../lib/index.js'
+import { makeDirectory } from '../support/app.js'
+import { skip as lacksAzure } from '../support/azure/azurite.js'
+import { setUp as setUpAzure } from '../support/azure/storages.js'
+import { TUS, createUpload, getOffset, getPath, head, patch, post, terminate, until } from '../support/http-tus.js'
+import { setUp as setUpS3 } from '../support/s3/storages.js'
+import { slowDown, type SlowConcatenation } from '../support/slow-concatenation.js'
+
+// A final upload whose copy takes longer than its client is to wait.
+
+const PARTIAL = { 'upload-concat': 'partial' }
+const PARTS = ['hello ', 'world'] as const
+const WHOLE = 'hello world'
+
+const STORAGES: Readonly<Record<string, { skip?: string | false, open: (t: Test) => Promise<Storage> }>> = {
+  memory: { open: async () => createMemoryStorage() },
+  filesystem: { open: async t => createFsStorage({ directory: await makeDirectory(t) }) },
+  S3: { open: async t => (await (await setUpS3(t)).open()).storage },
+  Azure: { skip: lacksAzure, open: async t => (await (await setUpAzure(t)).open()).storage }
+}
+
+interface Setting {
+  readonly app: FastifyInstance
+  readonly slow: SlowConcatenation
+  readonly parts: readonly string[]
+}
+
+async function setUp (t: Test, storage: Storage, options: TusOptions = {}, server: FastifyServerOptions = {}): Promise<Setting> {
+  const slow = slowDown(storage)
+  const app = Fastify(server)
+  t.teardown(() => {
+    slow.open()
+    return app.close()
+  })
+  await app.register(fastifyTus, { storage: slow.storage, concatTimeout: 20, ...options })
+  return { app, slow, parts: await createParts(app) }
+}
+
+async function createParts (app: FastifyInstance): Promise<string[]> {
+  const parts: string[] = []
+  for (const text of PARTS) {
+    const part = await createUpload(app, { 'upload-length': String(text.length), ...PARTIAL })
+    await patch(app, part, 0, text)
+    parts.push(part)
+  }
+  return parts
+}
+
+const concat = (parts: readonly string[]) => `final;${parts.join(' ')}`
+const join = (app: FastifyInstance, parts: readonly string[], headers: Record<string, string> = {}) =>
+  post(app, { 'upload-concat': concat(parts), ...headers })
+const getId = (url: string) => url.slice('/files/'.length)
+const isComplete = async (app: FastifyInstance, url: string) => (await app.tus.find(getId(url)))?.complete === true
+
+async function listFinals (app: FastifyInstance): Promise<boolean[]> {
+  const finals: boolean[] = []
+  for await (const { final, complete } of app.tus.list()) if (final) finals.push(complete)
+  return finals
+}
+
+/** A client that sends the creation of a final upload, and can leave. */
+async function ask (app: FastifyInstance, parts: readonly string[], headers: Record<string, string> = {}): Promise<{ leave: () => Promise<void> }> {
+  const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1')
+  socket.on('error', () => {})
+  const lines = Object.entries({ host: 'localhost', ...TUS, 'upload-concat': concat(parts), ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.write(`POST /files HTTP/1.1\r\n${lines.join('')}\r\n`)
+  return {
+    async leave () {
+      socket.destroy()
+      await once(socket, 'close')
+    }
+  }
+}
+
+for (const [kind, { skip = false, open }] of Object.entries(STORAGES)) {
+  t.test(kind, { skip }, async t => {
+    t.test('CC-12: it is 201 after concatTimeout while the copy continues; HEAD tells the length and no offset until it is there', async t => {
+      const { app, slow, parts } = await setUp(t, await open(t))
+      const finished: string[] = []
+      for (const name of ['preFinish', 'postFinish'] as const) app.tus.addHook(name, (_request, { id }) => { finished.push(`${name} ${id}`) })
+      const created = await join(app, parts, { 'upload-metadata': 'name eA==' })
+      t.match(created, { statusCode: 201, headers: { location: /./, 'tus-resumable': '1.0.0' } })
+      const final = getPath(created)
+      await until('the copy has begun', () => slow.waiting === 1)
+      for (let count = 0; count < 2; count++) {
+        const told = await head(app, final)
+        t.match(told, { statusCode: 200, headers: { 'upload-length': '11', 'upload-concat': concat(parts), 'upload-metadata': 'name eA==', 'cache-control': 'no-store' } })
+        t.notOk('upload-offset' in told.headers)
+      }
+      t.equal((await app.inject(final)).statusCode, 404, 'there is nothing to download yet')
+      t.equal((await patch(app, final, 0, 'x')).statusCode, 403, 'CC-10')
+      t.match(await app.tus.sweep(), { finished: 0, failed: 0 }, 'a sweep leaves it to the request')
+      t.strictSame([slow.begun, slow.ended, finished], [1, 0, []], 'and nobody has disturbed the copy')
+      slow.open()
+      await until('it is complete', async () => await getOffset(app, final) === '11')
+      t.equal((await app.inject(final)).body, WHOLE)
+      t.strictSame([slow.begun, finished], [1, [`preFinish ${getId(final)}`, `postFinish ${getId(final)}`]], 'one copy, and each hook once')
+    })
+
+    t.test('DELETE ends the copy and removes it', async t => {
+      const { app, slow, parts } = await setUp(t, await open(t))
+      const final = getPath(await join(app, parts))
+      await until('the copy has begun', () => slow.waiting === 1)
+      t.equal((await terminate(app, final)).statusCode, 204)
+      await until('the copy has ended', () => slow.waiting === 0)
+      t.strictSame([slow.begun, slow.ended], [1, 1])
+      t.equal((await head(app, final)).statusCode, 404)
+      t.strictSame(await listFinals(app), [])
+      t.equal((await join(app, parts)).statusCode, 201, 'the parts are still there')
+    })
+
+    t.test('a client that leaves before it was answered and asks again gets one final upload, and there is no other', async t => {
+      const { app, slow, parts } = await setUp(t, await open(t), { concatTimeout: 60_000 })
+      await app.listen({ host: '127.0.0.1', port: 0 })
+      const removed: string[] = []
+      app.tus.addHook('postTerminate', (_request, { id }) => { removed.push(id) })
+      for (let count = 1; count <= 2; count++) {
+        const client = await ask(app, parts)
+        await until('the copy has begun', () => slow.waiting === 1)
+        await client.leave()
+        await until('it is removed', () => removed.length === count)
+      }
+      t.strictSame([await listFinals(app), slow.ended], [[], 2])
+      slow.open()
+      const final = getPath(await join(app, parts))
+      t.equal((await app.inject(final)).body, WHOLE)
+      t.strictSame(await listFinals(app), [true])
+    })
+
+    t.test('what a process leaves that dies before its client was answered is put together only if the client asks for it', async t => {
+      const { app, slow, parts } = await setUp(t, await open(t), { concatTimeout: 10_000 })
+      slow.open()
+      const told = (await app.tus.find(getId(getPath(await join(app, parts)))))!
+      const left = [`${told.id}a`, `${told.id}b`]
+      for (const id of left) await slow.storage.create({ ...told, id, completes: 'when-told', createdAt: new Date(Date.now() - 60_000) })
+      t.match(await app.tus.sweep(), { finished: 0, failed: 0 })
+      t.strictSame([slow.begun, (await app.tus.find(left[0]!))?.offset], [1, 0])
+      t.equal(await getOffset(app, `/files/${left[0]}`), '11')
+      for (const id of left) await slow.storage.update(id, () => ({ expiresAt: new Date(Date.now() - 1) }))
+      t.match(await app.tus.sweep(), { expired: 2, failed: 0 }, 'the other one expires without a copy')
+      t.equal(slow.begun, 2)
+    })
+
+    t.test('a copy that ends with its process is begun again, by HEAD and by a sweep', async t => {
+      const storage = await open(t)
+      const first = await setUp(t, storage)
+      const finals = [getPath(await join(first.app, first.parts)), getPath(await join(first.app, first.parts))]
+      await until('both copies have begun', () => first.slow.waiting === 2)
+      await first.app.close()
+      t.equal(first.slow.ended, 2)
+      const { app, slow } = await setUp(t, storage, { concatTimeout: 10_000 })
+      slow.open()
+      t.equal(await getOffset(app, finals[0]!), '11')
+      t.match(await app.tus.sweep(), { finished: 1, failed: 0 })
+      for (const final of finals) t.equal((await app.inject(final)).body, WHOLE)
+    })
+
+    t.test('a server that stops answers 201 to who waits for a copy, and the next one makes it', async t => {
+      const storage = await open(t)
+      const first = await setUp(t, storage, { concatTimeout: 60_000 })
+      const pending = join(first.app, first.parts)
+      await until('the copy has begun', () => first.slow.waiting === 1)
+      const closing = first.app.close()
+      const created = await pending
+      await closing
+      t.equal(created.statusCode, 201)
+      const { app, slow } = await setUp(t, storage)
+      slow.open()
+      t.match(await app.tus.sweep(), { finished: 1 })
+      t.equal((await app.inject(getPath(created))).body, WHOLE)
+    })
+
+    t.test('parts stay as long as a final upload is made of them, although their time is over, and go after that', async t => {
+      const { app, slow, parts } = await setUp(t, await open(t))
+      const final = getPath(await join(app, parts))
+      await until('the copy has begun', () => slow.waiting === 1)
+      const unused = await createUpload(app, { 'upload-length': '1', ...PARTIAL })
+      const past = { expiresAt: new Date(Date.now() - 1000) }
+      for (const url of [...parts, unused, final]) await slow.storage.update(getId(url), () => past)
+      t.match(await app.tus.sweep(), { expired: 1, failed: 0 })
+      t.equal(await slow.storage.find(getId(unused)), null)
+      t.equal((await head(app, final)).statusCode, 200, 'nor is the time of the final upload over')
+      await slow.storage.update(getId(final), () => ({ expiresAt: null }))
+      slow.open()
+      await until('it is complete', () => isComplete(app, final))
+      t.equal((await app.inject(final)).body, WHOLE)
+      t.match(await app.tus.sweep(), { expired: 2, failed: 0 })
+    })
+  })
+}
