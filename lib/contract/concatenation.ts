@@ -70,6 +70,42 @@ export function testConcatenation (check: Check, reopen?: Reopen): void {
     }
   })
 
+  check('concatenate: ends when its signal aborts, leaves a whole upload or an empty one, and can be called again', async storage => {
+    if (!storage.concatenate) return
+    const bytes = randomBytes(2 * MIB)
+    const parts = await Promise.all([1, 2, 3, 4].map(() => createFilled(storage, bytes)))
+    const reason = new Error('enough')
+    for (let count = -1; count < 6; count++) {
+      const { id } = await createUpload(storage, { length: 8 * MIB, final: true, parts })
+      const end = new AbortController()
+      if (count < 0) end.abort(reason)
+      const concatenating: Promise<number> = storage.concatenate(id, parts, undefined, end.signal)
+      const [concatenated] = await Promise.allSettled([concatenating, pause(4 * count).then(() => end.abort(reason))])
+      if (concatenated.status === 'rejected') assert.equal(concatenated.reason, reason)
+      else assert.ok(count >= 0, 'nothing is begun')
+      assert.equal((await mustFind(storage, id)).offset, concatenated.status === 'fulfilled' ? 8 * MIB : 0)
+      assert.equal(await storage.concatenate(id, parts), 8 * MIB)
+      assert.equal(await hashOf(storage, id), createHash('sha256').update(bytes).update(bytes).update(bytes).update(bytes).digest('hex'))
+      await storage.remove(id)
+    }
+  })
+
+  check('concatenate: an upload that becomes complete by its length is changed meanwhile, and completed', async storage => {
+    if (!storage.concatenate) return
+    for (const size of [3, 6 * MIB]) {
+      const bytes = randomBytes(size)
+      const parts = [await createFilled(storage, bytes), await createFilled(storage, bytes)]
+      const { id } = await createUpload(storage, { length: 2 * size, final: true, parts, completes: 'when-told' })
+      const concatenating: Promise<number> = storage.concatenate(id, parts)
+      const [offset] = await Promise.all([concatenating, storage.update(id, () => ({ completes: 'at-length' }))])
+      assert.equal(offset, 2 * size)
+      await storage.complete(id)
+      const found = await mustFind(storage, id)
+      assert.deepEqual([found.offset, found.complete, found.completes], [2 * size, true, 'at-length'])
+      assert.equal(await hashOf(storage, id), createHash('sha256').update(bytes).update(bytes).digest('hex'))
+    }
+  })
+
   check('addWaiting: findWaiting tells every final upload until the partial one is removed', async storage => {
     if (!storage.addWaiting || !storage.findWaiting) return
     const { id } = await createUpload(storage, { length: 1, partial: true })

@@ -100,6 +100,7 @@ for (const [kind, { skip = false, open }] of Object.entries(STORAGES)) {
       slow.open()
       await until('it is complete', async () => await getOffset(app, final) === '11')
       t.equal((await app.inject(final)).body, WHOLE)
+      await until('postFinish has run', () => finished.length === 2)
       t.strictSame([slow.begun, finished], [1, [`preFinish ${getId(final)}`, `postFinish ${getId(final)}`]], 'one copy, and each hook once')
     })
 
@@ -174,6 +175,83 @@ for (const [kind, { skip = false, open }] of Object.entries(STORAGES)) {
       slow.open()
       t.match(await app.tus.sweep(), { finished: 1 })
       t.equal((await app.inject(getPath(created))).body, WHOLE)
+    })
+
+    t.test('a preFinish hook that refuses after the 201: HEAD tells its error and asks again, postFail hears of it', async t => {
+      const { app, slow, parts } = await setUp(t, await open(t))
+      const heard: string[] = []
+      let refuses = true
+      app.tus.addHook('preFinish', request => {
+        heard.push(`preFinish ${request?.method}`)
+        if (refuses) throw Object.assign(new Error('no'), { statusCode: 422 })
+      })
+      app.tus.addHook('postFinish', request => { heard.push(`postFinish ${request?.method}`) })
+      app.tus.addHook('postFail', (request, { final }, { message }) => { heard.push(`postFail ${request.method} ${final} ${message}`) })
+      const final = getPath(await join(app, parts))
+      await until('the copy has begun', () => slow.waiting === 1)
+      slow.open()
+      await until('it is refused', () => heard.length === 2)
+      t.strictSame(heard.splice(0), ['preFinish POST', 'postFail POST true no'])
+      await until('HEAD tells it', async () => (await head(app, final)).statusCode === 422)
+      t.equal((await app.inject(final)).statusCode, 404)
+      t.match(await app.tus.sweep(), { failed: 1, expired: 0 })
+      refuses = false
+      heard.length = 0
+      await until('it is complete', async () => await getOffset(app, final) === '11')
+      t.strictSame(heard, ['preFinish HEAD', 'postFinish HEAD'])
+      t.equal(slow.begun, 1, 'without another copy')
+    })
+
+    t.test('a copy that fails for good after the 201: HEAD tells no offset, postFail hears of it, and it expires with a last try', async t => {
+      const storage = await open(t)
+      const { app, slow, parts } = await setUp(t, { ...storage, concatenate: async () => { throw new Error('broken') } })
+      const heard: string[] = []
+      app.tus.addHook('postFail', (_request, _upload, { message }) => { heard.push(message) })
+      app.tus.addHook('postExpire', ({ id }) => { heard.push(id) })
+      const created = await join(app, parts)
+      t.equal(created.statusCode, 201)
+      await until('the copy has begun', () => slow.waiting === 1)
+      slow.open()
+      await until('it has failed', () => heard.length === 1)
+      t.strictSame(heard, ['broken'])
+      const told = await head(app, getPath(created))
+      t.strictSame([told.statusCode, told.headers['upload-offset'], told.headers['upload-length']], [200, undefined, '11'])
+      t.match(await app.tus.sweep(), { failed: 1, expired: 0 })
+      await storage.update(getId(getPath(created)), () => ({ expiresAt: new Date(Date.now() - 1) }))
+      t.match(await app.tus.sweep(), { failed: 0, expired: 1 })
+      t.strictSame(heard, ['broken', getId(getPath(created))])
+      t.ok([404, 410].includes((await head(app, getPath(created))).statusCode))
+    })
+
+    t.test('a part that is removed during the copy: 400 for a client that waits, and no final upload; one that was told of it keeps it until it expires', async t => {
+      for (const concatTimeout of [60_000, 20]) {
+        const { app, slow, parts } = await setUp(t, await open(t), { concatTimeout })
+        const failures: string[] = []
+        app.tus.addHook('postFail', (_request, _upload, { message }) => { failures.push(message) })
+        const pending = join(app, parts)
+        await until('the copy has begun', () => slow.waiting === 1)
+        if (concatTimeout === 20) t.equal((await pending).statusCode, 201)
+        t.equal((await terminate(app, parts[1]!)).statusCode, 204)
+        slow.open()
+        if (concatTimeout === 20) {
+          await until('it has failed', () => failures.length === 1)
+          t.notOk('upload-offset' in (await head(app, getPath(await pending))).headers)
+        } else t.match(await pending, { statusCode: 400, headers: { location: undefined }, body: /CONCAT_PART_NOT_FOUND/ })
+        t.strictSame(await listFinals(app), concatTimeout === 20 ? [false] : [])
+      }
+    })
+
+    t.test('maxConcurrentUploads counts the copies of a client, also after the response, and apart from its bodies', async t => {
+      const { app, slow, parts } = await setUp(t, await open(t), { maxConcurrentUploads: 1 })
+      const first = getPath(await join(app, parts))
+      await until('the copy has begun', () => slow.waiting === 1)
+      const refused = await join(app, parts)
+      t.match(refused, { statusCode: 429, headers: { 'retry-after': /^\d+$/ } })
+      t.strictSame(await listFinals(app), [false], 'nothing is stored')
+      t.equal((await patch(app, await createUpload(app, { 'upload-length': '5' }), 0, 'hello')).statusCode, 204)
+      slow.open()
+      await until('it is complete', () => isComplete(app, first))
+      await until('the next one is let in', async () => (await join(app, parts)).statusCode === 201)
     })
 
     t.test('parts stay as long as a final upload is made of them, although their time is over, and go after that', async t => {

@@ -125,6 +125,8 @@ t.test('a bad option throws at registration, and names the option', async t => {
     ['locker', [{}, null, () => {}]],
     ['lockTimeout', [0, -1, 1.5, Infinity, 2 ** 31, '5', null]],
     ['stallTimeout', [0, -1, 1.5, Infinity, 2 ** 31, '5', null]],
+    ['concatTimeout', [0, -1, 1.5, Infinity, 2 ** 31, '5', null]],
+    ['removeParts', ['yes', 1, null, 'true']],
     ['minRate', [1024, '1KB', false, {}, [], { bytes: 1 }, { window: 1 }, { bytes: 0, window: 1 }, { bytes: 1.5, window: 1 }, { bytes: '1', window: 1 }, { bytes: 1, window: 0 }, { bytes: 1, window: 2 ** 31 }, { bytes: 1, window: Infinity }, { bytes: 1, window: 1, more: 1 }]],
     ['maxConcurrentUploads', [0, -1, 1.5, NaN, Infinity, '5', true, {}, [], { max: 1 }, { key: () => '' }, { max: 0, key: () => '' }, { max: 1, key: 'ip' }, { max: 1, key: () => '', more: 1 }]],
     ['generateId', ['x', null]],
