@@ -178,7 +178,7 @@ for (const [kind, { skip = false, open }] of Object.entries(STORAGES)) {
     })
 
     t.test('a preFinish hook that refuses after the 201: HEAD tells its error and asks again, postFail hears of it', async t => {
-      const { app, slow, parts } = await setUp(t, await open(t))
+      const { app, slow, parts } = await setUp(t, await open(t), { concatTimeout: 500 })
       const heard: string[] = []
       let refuses = true
       app.tus.addHook('preFinish', request => {
@@ -198,7 +198,8 @@ for (const [kind, { skip = false, open }] of Object.entries(STORAGES)) {
       refuses = false
       heard.length = 0
       await until('it is complete', async () => await getOffset(app, final) === '11')
-      t.strictSame(heard, ['preFinish HEAD', 'postFinish HEAD'])
+      await until('postFinish has run', () => heard.includes('postFinish HEAD'))
+      t.equal(heard.filter(line => line.startsWith('postFinish')).length, 1)
       t.equal(slow.begun, 1, 'without another copy')
     })
 
