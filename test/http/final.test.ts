@@ -273,3 +273,19 @@ for (const [kind, { skip = false, open }] of Object.entries(STORAGES)) {
     })
   })
 }
+
+t.test('two machines on one bucket, which no lock keeps apart: one copies, HEAD and the sweep of the other leave it alone', async t => {
+  const machines = await setUpS3(t)
+  const first = await setUp(t, (await machines.open()).storage)
+  const second = await setUp(t, (await machines.open()).storage)
+  const final = getPath(await join(first.app, first.parts))
+  await until('the copy has begun', () => first.slow.waiting === 1)
+  const told = await head(second.app, final)
+  t.strictSame([told.statusCode, told.headers['upload-offset'], told.headers['upload-length']], [200, undefined, '11'])
+  t.match(await second.app.tus.sweep(), { finished: 0, failed: 0 })
+  t.strictSame([first.slow.ended, second.slow.begun], [0, 0])
+  first.slow.open()
+  await until('the other sees it', async () => await getOffset(second.app, final) === '11')
+  t.equal((await second.app.inject(final)).body, WHOLE)
+  t.strictSame([first.slow.begun, second.slow.begun], [1, 0])
+})
