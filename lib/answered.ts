@@ -12,7 +12,7 @@ export function watchAnswers (scope: FastifyInstance): void {
   scope.decorateReply(WATCHED, true)
   // A decorator of this name is one step in front of the method that Fastify, or a scope around this one, has there.
   scope.decorateReply('send', function send (this: FastifyReply, payload?: unknown) {
-    note(this)
+    note(this, payload)
     return getNext(this, send).call(this, payload)
   })
 }
@@ -20,6 +20,11 @@ export function watchAnswers (scope: FastifyInstance): void {
 /** Whether somebody has given a response: a hook, an error handler, a timeout, or whoever took the connection over. */
 export function isAnswered (reply: FastifyReply): boolean {
   return answered.has(reply) || reply.sent || reply.raw.headersSent
+}
+
+/** Whether the response tells of an error that somebody threw, whatever an error handler has made of it, and none that a hook has given itself. */
+export function hasFailed (reply: FastifyReply): boolean {
+  return failed.has(reply)
 }
 
 /** Whether nobody can be answered any more: a hook, or the client itself, has ended the connection. */
@@ -36,7 +41,8 @@ export function whenAnswered (reply: FastifyReply, listener: () => void): void {
   else listeners.set(reply, listener)
 }
 
-function note (reply: FastifyReply): void {
+function note (reply: FastifyReply, payload: unknown): void {
+  if (payload instanceof Error && !answered.has(reply)) failed.add(reply)
   answered.add(reply)
   listeners.get(reply)?.()
   listeners.delete(reply)
@@ -52,4 +58,5 @@ function getNext (reply: FastifyReply, send: unknown): Send {
 
 const WATCHED = 'fastify-tus.answers'
 const answered = new WeakSet<FastifyReply>()
+const failed = new WeakSet<FastifyReply>()
 const listeners = new WeakMap<FastifyReply, () => void>()

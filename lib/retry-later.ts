@@ -1,14 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { hasFailed } from './answered.js'
 import { getRetryLater } from './protocols/select.js'
 
 /**
- * Says of an offset that can't be told at present that it can be asked for later, whoever refuses to tell it: a hook or a timeout of the application, a rate
- * limit. To be called when the response is about to be sent, before its headers.
+ * Says of an offset that can't be told at present that it can be asked for later, whoever failed to tell it: a hook that throws, a timeout, a rate limit.
+ * A response that a hook of the application has given itself stays as it is. To be called when the response is about to be sent, before its headers.
  */
 export function retryLater (request: FastifyRequest, reply: FastifyReply): void {
   const { statusCode } = reply
-  if (statusCode < 500 && statusCode !== 429) return
+  if ((statusCode < 500 && statusCode !== 429) || !hasFailed(reply)) return
   const later = getRetryLater(request)
   if (later === null) return
   reply.code(later.status)

@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerOptions } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifyServerOptions } from 'fastify'
 import t, { type Test } from 'tap'
 import { createFsStorage } from '../../adapters/fs/index.js'
 import { createMemoryStorage } from '../../adapters/memory/index.js'
@@ -153,8 +153,15 @@ t.test('tus-js-client resumes after an outage, and does not begin again', async 
 })
 
 const REFUSING: Readonly<Record<string, { readonly options?: TusOptions, readonly server?: FastifyServerOptions, readonly prepare?: (app: FastifyInstance) => unknown, readonly status: number }>> = {
-  'a hook that answers 503': { status: 503, prepare: app => app.addHook('onRequest', async (request, reply) => { if (isRefused(request)) return reply.code(503).send('busy') }) },
-  'a rate limit': { status: 429, prepare: app => app.addHook('preHandler', async (request, reply) => { if (isRefused(request)) return reply.code(429).header('retry-after', '60').send() }) },
+  'a hook that sends an error': { status: 503, prepare: app => app.addHook('onRequest', async (request, reply) => { if (isRefused(request)) return reply.send(Object.assign(new Error('busy'), { statusCode: 503 })) }) },
+  'a rate limit': {
+    status: 429,
+    prepare: app => app.addHook('preHandler', async (request, reply) => {
+      if (!isRefused(request)) return
+      reply.header('retry-after', '60')
+      throw Object.assign(new Error('slow down'), { statusCode: 429 })
+    })
+  },
   'a hook that throws': { status: 500, prepare: app => app.addHook('preHandler', async request => { if (isRefused(request)) throw new Error('no') }) },
   'a lifecycle hook with a status': { status: 502, prepare: app => app.tus.addHook('preAccess', request => { if (isRefused(request)) throw Object.assign(new Error('no'), { statusCode: 502 }) }) },
   'an error handler': { status: 504, prepare: app => app.tus.addHook('preAccess', request => { if (isRefused(request)) throw new Error('no') }), options: { routeOptions: { errorHandler: (_error, _request, reply) => { reply.code(504).send('no') } } } },
@@ -190,10 +197,26 @@ for (const [name, { options, server, prepare, status }] of Object.entries(REFUSI
   })
 }
 
+t.test('what a hook sends itself is its answer, also to HEAD', async t => {
+  for (const status of [429, 500, 503]) {
+    for (const stage of ['onRequest', 'preHandler'] as const) {
+      const { app } = await makeApp(t)
+      await app.after()
+      app.addHook(stage, async (request: FastifyRequest, reply: FastifyReply) => { if (isRefused(request)) return reply.code(status).send('maintenance') })
+      app.post('/documents', app.tus.resumable(async () => 'done'))
+      for (const route of ['/files', '/documents']) {
+        const { headers } = await app.inject({ method: 'POST', url: route, headers: { ...TUS, 'upload-length': '5' } })
+        const url = new URL(headers.location!, 'http://localhost').pathname
+        for (const method of ['HEAD', 'PATCH'] as const) t.equal((await app.inject({ method, url, headers: { ...TUS, 'x-refuse': 'yes' } })).statusCode, status, `${stage}, ${route}, ${method}`)
+      }
+    }
+  }
+})
+
 t.test('a rate limit on the uploads of a resumable route: HEAD of tus is 423', async t => {
   const { app } = await makeApp(t)
   await app.after()
-  app.addHook('onRequest', async (request, reply) => { if (isRefused(request)) return reply.code(429).send('busy') })
+  app.addHook('onRequest', async request => { if (isRefused(request)) throw Object.assign(new Error('busy'), { statusCode: 429 }) })
   app.post('/documents', app.tus.resumable(async () => 'done'))
   const { headers } = await app.inject({ method: 'POST', url: '/documents', headers: { ...TUS, 'upload-length': '5' } })
   const url = new URL(headers.location!, 'http://localhost').pathname
