@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
+import { Upload } from 'tus-js-client'
 import { createFsStorage } from '../../adapters/fs/index.js'
 import { createMemoryStorage } from '../../adapters/memory/index.js'
 import fastifyTus from '../../lib/index.js'
@@ -139,6 +140,33 @@ t.test('example/openapi.mjs: the document has the uploads, behind a token', asyn
   t.teardown(() => app.close())
   t.same(Object.keys(document.paths), ['/files', '/files/{id}'])
   t.same(document.paths['/files'].post.security, [{ bearer: [] }])
+})
+
+t.test('example/patience.mjs: behind a proxy that answers 502 for a while, tus-js-client resumes; without it, it begins again', async t => {
+  const { withPatience } = await loadExample('patience')
+  const size = 8 * 64 * 1024
+  for (const [options, expected] of [[withPatience([0, 20, 50, 100, 200]), 1], [{ retryDelays: [0, 20, 50, 100, 200] }, 2]] as const) {
+    let [away, creations] = [0, 0]
+    const app = Fastify()
+    t.teardown(() => app.close())
+    // What a proxy answers when nobody is behind it.
+    app.addHook('onRequest', async (_request, reply) => { if (--away >= 0) return reply.code(502).send('Bad Gateway') })
+    await app.register(fastifyTus, { storage: createMemoryStorage() })
+    app.tus.addHook('postCreate', () => { creations++ })
+    const endpoint = `${await app.listen({ host: '127.0.0.1', port: 0 })}/files`
+    await new Promise<void>((resolve, reject) => {
+      new Upload(makeBytes(size), {
+        endpoint,
+        uploadSize: size,
+        chunkSize: size / 8,
+        onSuccess: () => resolve(),
+        onError: reject,
+        onChunkComplete: (_size, sent) => { if (sent === size / 2 && creations === 1) away = 3 },
+        ...options
+      }).start()
+    })
+    t.equal(creations, expected)
+  }
 })
 
 t.test('every example is tried by a test', async t => {
