@@ -79,7 +79,14 @@ function getCollectionPath (request: FastifyRequest): string {
 function getRequestedCollection ({ originalUrl, params }: FastifyRequest): string {
   const path = encode(removeOrigin(originalUrl).replace(/[?#].*$/s, ''))
   const isUpload = Boolean((params as { '*'?: string })['*'])
-  return (isUpload ? path.slice(0, path.lastIndexOf('/')) : path).replace(/\/+$/, '').replace(/^\/+/, '/')
+  return trimEnd(isUpload ? path.slice(0, path.lastIndexOf('/')) : path).replace(/^\/+/, '/')
+}
+
+/** Without slashes at the end: an expression would look at each of many slashes again and again. */
+function trimEnd (path: string): string {
+  let end = path.length
+  while (path[end - 1] === '/') end--
+  return path.slice(0, end)
 }
 
 /** A request to a proxy has it. */

@@ -1,4 +1,4 @@
-import { link, open, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { link, lstat, open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import type { Lease } from '../../lib/storage.js'
 import { ignore, isCode, nullIfMissing, throwStorageError } from './failure.js'
 import type { Store } from './store.js'
@@ -13,8 +13,11 @@ export async function claim (store: Store, id: string, duration: number): Promis
   return take(store, id, path, duration).catch(throwStorageError)
 }
 
-/** What the content of a lease begins with. */
-export const CLAIM_START = '{"duration":'
+/** Removes the lease, whoever has it; a file of others that has its name stays. */
+export async function removeClaim (store: Store, id: string): Promise<void> {
+  const path = store.paths.claim(id)
+  if (await readLease(store, path) !== null) await store.files.remove(path)
+}
 
 async function take (store: Store, id: string, path: string, duration: number): Promise<Lease | null> {
   const lease = await create(store, id, path, duration)
@@ -24,7 +27,7 @@ async function take (store: Store, id: string, path: string, duration: number): 
 
 async function create (store: Store, id: string, path: string, duration: number): Promise<Lease | null> {
   const temporary = store.paths.temporary(id)
-  const file = await open(temporary, 'wx')
+  const file = await open(temporary, 'wx', 0o600)
   try {
     await file.writeFile(JSON.stringify({ duration }))
     await link(temporary, path)
@@ -64,25 +67,31 @@ async function isSame (path: string, file: FileHandle): Promise<boolean> {
 
 /** Whether there is no lease any more, or none that lasts. */
 async function clearExpired (store: Store, id: string, path: string): Promise<boolean> {
-  if (!await isExpired(path)) return false
-  await takeAway(store, id, path, isExpired)
+  if (!await isExpired(store, path)) return false
+  await takeAway(store, id, path, taken => isExpired(store, taken))
   return true
 }
 
-async function isExpired (path: string): Promise<boolean> {
-  const text = await readFile(path, 'utf8').catch(nullIfMissing)
-  const found = await stat(path).catch(nullIfMissing)
-  return text === null || found === null || found.mtimeMs + readDuration(text) < Date.now()
+/** A file of others that has the name of a lease never expires. */
+async function isExpired (store: Store, path: string): Promise<boolean> {
+  const found = await lstat(path).catch(nullIfMissing)
+  if (found === null) return true
+  const lease = await readLease(store, path)
+  return lease !== null && found.mtimeMs + lease.duration < Date.now()
 }
 
-/** In ms. A lease is not synced: after a power failure there may be a name without content, and that is no lease. */
-function readDuration (text: string): number {
-  try {
-    return JSON.parse(text).duration
-  } catch {
-    return 0
-  }
+/** `null` if there is none, and for what is no lease. One is not synced: after a power failure there may be a name without content, which has lasted. */
+export async function readLease ({ files }: Pick<Store, 'files'>, path: string): Promise<{ readonly duration: number } | null> {
+  const found = await lstat(path).catch(nullIfMissing)
+  if (!found?.isFile()) return null
+  const [, duration = 0] = LEASE.exec(await files.readText(path, LEASE_START) ?? OTHERS) ?? [null, null]
+  return duration === null ? null : { duration: Number(duration) }
 }
+
+const LEASE_START = '{"duration":'
+const LEASE = /^(?:\{"duration":(\d+(?:\.\d+)?)\})?$/
+/** What no lease says. */
+const OTHERS = '-'
 
 /** Removes what has this name, if it still is what the caller saw: it is looked at under a name of its own, and put back if not. */
 async function takeAway ({ paths }: Store, id: string, path: string, mayGo: (taken: string) => Promise<boolean>): Promise<void> {

@@ -232,9 +232,9 @@ function isEnough (text: string, start: string): boolean {
   return text.length < head.length / 3 || !text.startsWith(start)
 }
 
-/** A folder or a pipe of that name is no file either. */
+/** A folder, a pipe, a socket, a link to itself: of that name there is no file. */
 function nullIfNoFile (error: unknown): null {
-  return isCode(error, 'EISDIR', 'ESPIPE') ? null : nullIfMissing(error)
+  return isCode(error, 'EISDIR', 'ESPIPE', 'ENXIO', 'ELOOP') ? null : nullIfMissing(error)
 }
 
 function nullIfPresent (error: unknown): null {

@@ -106,7 +106,7 @@ function resolveIndex ({ directory, index = false }: FsStorageOptions): string |
   if (index !== true) factory.checkNames(index, INDEX_NAMES, 'index')
   const place = index === true ? join(directory, '.index') : index.directory
   factory.check('index.directory', 'a path', typeof place === 'string' && place !== '')
-  factory.check('index.directory', "outside of 'directory' (`true` keeps the index in the folder '.index' there)", index === true || !isInside(place, directory))
+  factory.check('index.directory', "neither inside of 'directory' nor around it (`true` keeps the index in the folder '.index' there)", index === true || !(isInside(place, directory) || isInside(directory, place)))
   loadSqlite()
   return resolve(place)
 }

@@ -1,7 +1,7 @@
 import { opendir } from 'node:fs/promises'
 import type { Log } from '../../lib/log.js'
 import { getRecordId, type Paths } from './paths.js'
-import { RECORD_START } from './record.js'
+import { isRecordOf, RECORD_START } from './record.js'
 import type { Store } from './store.js'
 
 /**
@@ -20,7 +20,8 @@ async function listOthers ({ paths, files }: Pick<Store, 'paths' | 'files'>): Pr
   const names: string[] = []
   let looked = 0
   for await (const { name } of await opendir(paths.directory)) {
-    if (OWN_FOLDERS.has(name) || await isRecord(paths, files, name) || ++looked > MOST) return []
+    if (OWN_FOLDERS.has(name) || await isRecord(paths, files, name).catch(() => false)) return []
+    if (++looked > MOST) break
     if (!OF_SYSTEMS.has(name) && names.length < SHOWN) names.push(name)
   }
   return names
@@ -28,7 +29,7 @@ async function listOthers ({ paths, files }: Pick<Store, 'paths' | 'files'>): Pr
 
 async function isRecord (paths: Paths, files: Store['files'], name: string): Promise<boolean> {
   const id = getRecordId(name)
-  return id !== null && (await files.readText(paths.record(id), RECORD_START))?.startsWith(RECORD_START) === true
+  return id !== null && isRecordOf(id, await files.readText(paths.record(id), RECORD_START) ?? '')
 }
 
 const OWN_FOLDERS = new Set(['.locks', '.processes', '.journal', '.index', '.adopted'])

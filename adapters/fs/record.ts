@@ -19,7 +19,20 @@ export interface UploadRecord {
 const VERSION = 1
 
 /** What each record begins with. The file of an application that happens to end with `.json`, too, does not. */
-export const RECORD_START = `{"version":${VERSION},`
+export const RECORD_START = `{"version":${VERSION},"marked":`
+
+/** Whether a text begins as the record of this id does, as far as the id. */
+export function isRecordOf (id: string, text: string): boolean {
+  return BEGINNING.exec(text)?.[1] === id
+}
+
+/** Whether it ends before the id: nothing tells whose record it was to be. */
+export function isShort (text: string): boolean {
+  return text.startsWith(RECORD_START) && text.length < LONGEST_BEGINNING && !text.includes('"id"')
+}
+
+const BEGINNING = /^\{"version":1,"marked":(?:true|false),"hold":(?:null|\d+),"finished":(?:true|false),"processed":(?:true|false),"upload":\{"id":"([^"]*)"/
+const LONGEST_BEGINNING = 150
 
 export function serializeRecord ({ upload, marked, hold, finished, processed }: UploadRecord): string {
   return JSON.stringify({ version: VERSION, marked, hold, finished, processed, upload: toPlain(upload) }) + '\n'

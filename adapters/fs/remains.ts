@@ -2,12 +2,12 @@ import type { Stats } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { nullIfMissing } from './failure.js'
 import type { Paths } from './paths.js'
-import { RECORD_START } from './record.js'
+import { isRecordOf, isShort, RECORD_START } from './record.js'
 import type { Store } from './store.js'
 
 export interface Remains {
   readonly paths: readonly string[]
-  /** Whether this adapter wrote them for certain. If not, they are empty files: they make room for an upload, and stay otherwise. */
+  /** Whether this adapter wrote them for certain. If not, nothing is in them: they make room for an upload, and stay otherwise. */
   readonly proven: boolean
 }
 
@@ -24,19 +24,19 @@ export async function findRemains (store: Pick<Store, 'paths' | 'files'>, id: st
   if (record === 'foreign' || data === 'foreign' || await lookUp(`${paths.data(id)}.info`) !== null) return null
   if (record === 'whole') return data === 'missing' ? { paths: found, proven: true } : null
   if (record === 'torn') return { paths: found, proven: true }
-  return data === 'bytes' ? null : { paths: found, proven: GENERATED.test(id) }
+  return data === 'bytes' ? null : { paths: found, proven: false }
 }
 
 type Judged = 'missing' | 'empty' | 'foreign'
 
-/** `torn`: it was being written when its process died. The machine may have failed, too, and left zeros. */
+/** `torn`: it was being written when its process died, and tells its id. `empty` tells nothing; a machine that fails may leave zeros. */
 async function judgeRecord ({ files, paths }: Pick<Store, 'paths' | 'files'>, id: string): Promise<Judged | 'whole' | 'torn'> {
   const stat = await lookUp(paths.record(id))
   if (stat === null) return 'missing'
   const text = stat.isFile() ? await files.readText(paths.record(id), RECORD_START) : null
   if (text === null) return 'foreign'
-  if (/^\0*$/.test(text)) return 'empty'
-  if (!text.startsWith(RECORD_START)) return RECORD_START.startsWith(text) ? 'torn' : 'foreign'
+  if (stat.size === text.length && (/^\0*$/.test(text) || isShort(text))) return 'empty'
+  if (!isRecordOf(id, text)) return 'foreign'
   return text.endsWith('\n') ? 'whole' : 'torn'
 }
 
@@ -50,6 +50,3 @@ async function judgeData (paths: Paths, id: string): Promise<Judged | 'bytes'> {
 async function lookUp (path: string): Promise<Stats | null> {
   return lstat(path).catch(nullIfMissing)
 }
-
-/** What `createRandomId` draws: nobody else gives an empty file such a name. */
-const GENERATED = /^[0-9a-f]{32}$/

@@ -1,4 +1,5 @@
 import { isCreatedAt } from '../../lib/upload.js'
+import { removeClaim } from './claim.js'
 import { noteRemoval } from './journal/removals.js'
 import { findRemains } from './remains.js'
 import type { Store } from './store.js'
@@ -19,7 +20,7 @@ export async function remove (store: Store, id: string, createdAt?: Date): Promi
   await files.remove(paths.data(id))
   await uploads.drop(id)
   await files.remove(paths.record(id))
-  await files.remove(paths.claim(id))
+  await removeClaim(store, id)
   if (partial) await removeWaiting(store, id)
   await directory.sync()
   await store.news?.note('-', id)

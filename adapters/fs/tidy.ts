@@ -1,7 +1,7 @@
 import type { Dirent } from 'node:fs'
 import { opendir, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { CLAIM_START } from './claim.js'
+import { readLease } from './claim.js'
 import { throwStorageError } from './failure.js'
 import { listLiving } from './journal/open.js'
 import { recover } from './journal/recover.js'
@@ -49,7 +49,7 @@ async function removeRemains (store: Store, entry: Dirent, before: Date): Promis
   if (!entry.isFile()) return []
   if (kind === 'temporary') return removeAllIfOlder(store, [path], before)
   if (await isUpload(store, id)) return []
-  if (kind === 'claim') return await isClaim(store, path) ? removeAllIfOlder(store, [path], before) : []
+  if (kind === 'claim') return await readLease(store, path) !== null ? removeAllIfOlder(store, [path], before) : []
   const remains = await findRemains(store, id)
   return remains?.proven ? removeAllIfOlder(store, remains.paths, before) : []
 }
@@ -57,11 +57,6 @@ async function removeRemains (store: Store, entry: Dirent, before: Date): Promis
 /** What can't be read, whatever the reason, is not taken for remains. */
 function isUpload ({ uploads }: Store, id: string): Promise<boolean> {
   return uploads.glance(id).then(upload => upload !== null, () => true)
-}
-
-/** Behind a failure of the machine it may be empty. */
-async function isClaim ({ files }: Store, path: string): Promise<boolean> {
-  return /^(?:\{"duration":\d+\})?$/.test(await files.readText(path, CLAIM_START) ?? 'gone')
 }
 
 /** All of them or none. */

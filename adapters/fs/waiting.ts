@@ -11,7 +11,7 @@ export async function addWaiting ({ files, paths, directory }: Store, partial: s
   await directory.check()
   try {
     await makeFolder(folder)
-    await writeFile(join(folder, final), '')
+    await writeFile(join(folder, final), '', { mode: 0o600 })
     if (files.durability === 'fsync') await syncPath(folder)
   } catch (error) {
     throwStorageError(error)
@@ -21,7 +21,7 @@ export async function addWaiting ({ files, paths, directory }: Store, partial: s
 
 async function makeFolder (folder: string): Promise<void> {
   try {
-    await mkdir(folder)
+    await mkdir(folder, { mode: 0o700 })
   } catch (error) {
     if (!isCode(error, 'EEXIST')) throw error
   }
@@ -31,17 +31,23 @@ export async function findWaiting ({ paths }: Store, partial: string): Promise<r
   return await readdir(paths.waiting(partial)).catch(nullIfMissing).catch(throwStorageError) ?? []
 }
 
-/** Removes the folder, unless it holds something that is not of this adapter. Resolves to whether there was one. */
+/** Removes the folder, unless it holds something that is not of this adapter, which leaves it as it is. Resolves to whether it is gone. */
 export async function removeWaiting ({ paths }: Pick<Store, 'paths'>, partial: string): Promise<boolean> {
   const folder = paths.waiting(partial)
   try {
+    if (!(await lstat(folder)).isDirectory()) return false
     const names = await readdir(folder)
-    if (!names.every(isValidId)) return false
-    for (const name of names) if ((await lstat(join(folder, name))).size === 0) await unlink(join(folder, name))
+    for (const name of names) if (!isValidId(name) || !await isEmptyFile(join(folder, name))) return false
+    for (const name of names) await unlink(join(folder, name))
     await rmdir(folder)
     return true
   } catch (error) {
     if (isCode(error, 'ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST', 'EISDIR', 'EPERM')) return false
     throwStorageError(error)
   }
+}
+
+async function isEmptyFile (path: string): Promise<boolean> {
+  const stat = await lstat(path)
+  return stat.isFile() && stat.size === 0
 }

@@ -193,7 +193,7 @@ function parseWorkers (text: string): number | null {
 
 /** With a unit: who means minutes must not get seconds. */
 function parseExpire (text: string): number | null {
-  return /^[\d.]*\s*$/.test(text) ? null : parseDuration(text) || null
+  return /^\s*[\d.]*\s*$/.test(text) ? null : parseDuration(text) || null
 }
 
 function parseOrigins (text: string): string | string[] | null {

@@ -132,6 +132,7 @@ t.test('flags', async t => {
     [['--expire', 'soon'], /--expire must be a duration such as/],
     [['--expire', '0'], /--expire must be .* not '0'/],
     [['--expire', '30'], /--expire must be a duration such as 24h or 30s, with its unit, above 0, not '30'/],
+    [['--expire', ' 30 '], /--expire must be/],
     [['--cors', ' , '], /--cors must be an origin such as/],
     [['--s3-bucket', 'b', '--s3-prefix', 'p'], /--s3-prefix must be empty, or a path that ends with '\/'/],
     [['--s3-bucket', 'b', '--journal'], /--journal is for a directory: leave it out with --s3-bucket/],

@@ -156,7 +156,7 @@ async function removalFails ({ open, tell, setFault }) {
   const client = new Client(storage, tell, 'a')
   await client.create()
   await client.append(SMALL)
-  setFault((call, path) => call === 'rm' && path.endsWith('a.json') ? 'EIO' : null)
+  setFault((call, path) => call === 'rm' && path.endsWith('/a') ? 'EIO' : null)
   await assert.rejects(client.remove(), { code: 'EIO' })
   setFault(() => null)
   await client.append(SMALL, 'b')

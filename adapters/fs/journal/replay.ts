@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { nullIfMissing } from '../failure.js'
+import { isCode, nullIfMissing } from '../failure.js'
 import { parseRecord } from '../record.js'
 import { LockTimeout } from '../../../lib/locker.js'
 import { decodeEntries, type BytesEntry, type CreateEntry, type EntryOfLog } from './entries.js'
@@ -100,13 +100,24 @@ async function writeRecord ({ files, paths }: Place, id: string, text: string): 
 
 async function replayBytes (place: Place, { id, createdAt, offset, bytes }: BytesEntry, extent: Extent): Promise<void> {
   if ((await readRecord(place, id))?.createdAt !== createdAt) return
-  const { files, paths } = place
-  const fd = await files.open(paths.data(id))
+  const { files } = place
+  const fd = await openIfThere(place, id)
+  if (fd === null) return
   try {
     if ((await files.statOpen(fd)).size < offset || (extent === 'lost' && await files.holds(fd, bytes, offset))) return
     await files.write(fd, [bytes], bytes.length, offset)
   } finally {
     await files.release(fd)
+  }
+}
+
+/** `null` where there is no file: somebody has moved it away, and nothing of it can be restored. */
+async function openIfThere ({ files, paths }: Place, id: string): Promise<number | null> {
+  try {
+    return await files.open(paths.data(id))
+  } catch (error) {
+    if (isCode(error, 'ENOENT', 'EISDIR', 'ENXIO', 'ELOOP')) return null
+    throw error
   }
 }
 

@@ -6,7 +6,7 @@ import { parseRecord, serializeRecord } from '../../../adapters/fs/record.js'
 import { syncPath } from '../../../adapters/fs/sync-path.js'
 import { isValidId, type NewUpload } from '../../upload.js'
 import { parseForeign, toNewUpload, type ForeignUpload, type Origin } from './foreign.js'
-import { checkFolder, openRegular, readRegular, withFolder, writeRegular, type Opened } from './handles.js'
+import { checkFolder, openRegular, pinFolder, readRegular, withFolder, writeRegular, type Opened } from './handles.js'
 import { readHolder } from './holder.js'
 import type { Outcome } from './report.js'
 
@@ -32,9 +32,18 @@ export interface DirectoryAdoption {
  * is looked at, synced or given to its owner is what was opened.
  */
 export async function * adoptDirectory (adoption: DirectoryAdoption): AsyncGenerator<Outcome> {
+  if (adoption.write && adoption.backup) await checkFolder(join(adoption.directory, BACKUP))
+  const pinned = await pinFolder(adoption.directory)
+  try {
+    yield * adoptAll({ ...adoption, directory: pinned.path })
+  } finally {
+    await pinned.close()
+  }
+}
+
+async function * adoptAll (adoption: DirectoryAdoption): AsyncGenerator<Outcome> {
   const paths = createPaths(adoption.directory)
   const ending = RECORD[adoption.from]
-  if (adoption.write && adoption.backup) await checkFolder(join(adoption.directory, BACKUP))
   for await (const entry of await opendir(adoption.directory, { recursive: true })) {
     const path = relative(adoption.directory, join(entry.parentPath, entry.name))
     if (entry.isDirectory() || OWN.test(path) || !path.endsWith(ending)) continue

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { isPrefix } from '../../factory-options.js'
 import { UsageError, type S3Flags } from '../flags.js'
 import type { Origin } from './foreign.js'
 
@@ -39,7 +40,7 @@ function readPlace ({ directory, bucket, endpoint, region, prefix }: ReturnType<
   if ((directory === undefined) === (bucket === undefined)) throw new UsageError('adopt needs --directory or --bucket')
   if (directory !== undefined) return { directory }
   if (endpoint !== undefined && !URL.canParse(endpoint)) throw new UsageError(`--endpoint must be a URL, not '${endpoint}'`)
-  if (prefix?.startsWith('/')) throw new UsageError("--prefix must not start with '/'")
+  if (prefix !== undefined && !isPrefix(prefix)) throw new UsageError(`--prefix must be empty, or a path that ends with '/' and does not start with it, not '${prefix}'`)
   return { bucket: bucket!, endpoint: endpoint ?? null, region: region ?? null, prefix: prefix ?? '' }
 }
 

@@ -75,6 +75,13 @@ export async function withFolder (path: string, work: (path: string, folder: Fil
   }
 }
 
+/** A path to a folder that stays the same folder, on Linux, whatever its name comes to mean. */
+export async function pinFolder (path: string): Promise<{ readonly path: string, close(): Promise<void> }> {
+  if (process.platform !== 'linux') return { path, close: async () => {} }
+  const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+  return { path: `/proc/self/fd/${folder.fd}`, close: () => folder.close() }
+}
+
 /** @throws Error if something has this name that is no folder */
 export async function checkFolder (path: string): Promise<void> {
   const found = await lstat(path).catch(error => { if (!isCode(error, 'ENOENT')) throw error })

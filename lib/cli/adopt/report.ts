@@ -1,3 +1,5 @@
+import { clean } from '../upload/display.js'
+
 /** What became of an upload of another server. */
 export interface Outcome {
   readonly id: string
@@ -25,7 +27,7 @@ export class Report {
     this.#counts[result === 'adopted' ? complete ? 'complete' : 'incomplete' : result]++
     if (result === 'present') return
     const bytes = result === 'adopted' ? [describeBytes(outcome)] : []
-    this.#write(`${result} ${JSON.stringify(id)}: ${[...bytes, ...reason === undefined ? [] : [reason]].join('; ')}`)
+    this.#write(clean(`${result} ${JSON.stringify(id)}: ${[...bytes, ...reason === undefined ? [] : [reason]].join('; ')}`))
   }
 
   end (dryRun: boolean): void {

@@ -51,7 +51,7 @@ function getMessage (body: string): string {
     return String(message ?? title ?? body)
   } catch {
     // eslint-disable-next-line no-control-regex
-    return body.replace(/<[^>]*>|[\x00-\x1f]+/g, ' ').trim().slice(0, 200)
+    return body.slice(0, 2000).replace(/<[^>]*>|[\x00-\x1f]+/g, ' ').trim().slice(0, 200)
   }
 }
 
