@@ -78,7 +78,7 @@ export class Files {
 
   /** `null` if there is no such file. */
   stat (path: string): fs.Stats | null | Promise<fs.Stats | null> {
-    return this.run(() => fs.statSync(path, { throwIfNoEntry: false }) ?? null, () => stat(path).catch(nullIfMissing))
+    return this.run(() => statNow(path), () => stat(path).catch(nullIfNoFile))
   }
 
   statOpen (fd: number) {
@@ -200,6 +200,14 @@ function createNow (path: string, mode: number): number | null {
     return fs.openSync(path, 'wx+', mode)
   } catch (error) {
     return nullIfPresent(error)
+  }
+}
+
+function statNow (path: string): fs.Stats | null {
+  try {
+    return fs.statSync(path, { throwIfNoEntry: false }) ?? null
+  } catch (error) {
+    return nullIfNoFile(error)
   }
 }
 
