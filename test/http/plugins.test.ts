@@ -107,7 +107,7 @@ t.test('what @fastify/under-pressure refuses stays refused', async t => {
   })
   const isRefused = async () => (await subject.app.inject({ url: '/files/none', headers: { 'x-refuse': 'yes' } })).statusCode === 503
   await until('a sample was taken', isRefused)
-  await refuseAll(t, subject, { status: 503, says: 'too much' })
+  await refuseAll(t, subject, { status: 503, says: 'too much', isOwn: true })
 })
 
 /** An application with all of them. */
