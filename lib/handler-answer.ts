@@ -6,6 +6,7 @@ import { capture, isSendable } from './kept-answer.js'
 import type { Exchange } from './operations/exchange.js'
 import { retryLater } from './retry-later.js'
 import { replaceBody } from './problem.js'
+import { getRetryLater } from './protocols/select.js'
 import { setUpload } from './request-upload.js'
 import type { Upload } from './upload.js'
 import type { Call } from './verbs.js'
@@ -78,11 +79,13 @@ function watchReturn (reply: FastifyReply): () => boolean {
 /** Keeps what the handler says before it is sent, and adds what the protocol has to say. */
 export const sendAnswer: onSendHookHandler = (request, reply, payload, done) => {
   const open = pending.get(reply)
-  retryLater(request, reply)
   releaseConnection(request, reply)
   // The first response counts. Fastify itself sends a second one, of nothing, for an asynchronous error handler that returns nothing.
   if (keeping.has(reply) && (payload === undefined || reply.statusCode < 500)) return
-  if (open === undefined) return done(null, replaceBody(reply, payload))
+  if (open === undefined) {
+    retryLater(request, reply)
+    return done(null, replaceBody(reply, payload))
+  }
   pending.delete(reply)
   keeping.add(reply)
   const settle = () => {
@@ -104,8 +107,9 @@ async function complete ({ call, upload, keep, headers: before }: Pending, reply
     reply.headers(call.protocol.encodeAnswered(described, answer).headers)
     return sent
   }
-  // The client asked for the offset alone, and gets the rest when it asks for that.
-  const { status, headers } = call.protocol.encodeInspected(described)
+  // The client asked for the offset alone, and gets the rest when it asks for that. One that goes by the length would take a failure for a success.
+  const later = isFinal ? null : getRetryLater(call.message)
+  const { status, headers } = later ?? call.protocol.encodeInspected(described)
   if (sent instanceof Readable) sent.destroy()
   for (const name of Object.keys(reply.getHeaders())) reply.removeHeader(name)
   reply.code(status).headers(before).headers(headers)

@@ -18,8 +18,9 @@ import { within } from './within.js'
  * at once. A complete upload needs no lock.
  *
  * Where the storage can't lock it now, because the device is full or read-only, the answer is where the upload is all
- * the same. Not where all bytes are stored and only the completion fails: a client that heard so would believe in a file
- * that does not exist. For the same reason an upload is complete when a client that goes by the length hears that it is there.
+ * the same. Not where all bytes are stored and only the completion fails, or the application could not be asked: a client that
+ * heard so would believe in a file that does not exist, or in a handler that has run. For the same reason an upload is complete
+ * when a client that goes by the length hears that it is there.
  */
 export async function inspect (context: Context, id: string, { isCompleteAtLength }: InspectCommand, exchange: Exchange): Promise<Completion> {
   const admitted = await checkAccess(context, id, 'inspect', exchange)
@@ -30,7 +31,7 @@ export async function inspect (context: Context, id: string, { isCompleteAtLengt
     if (!isStorageFailure(error)) throw error
     exchange.log.error({ err: error, id }, 'an upload could not be completed')
     const known = await findFor(context, admitted, exchange)
-    if (isFull(known) && !known.complete) throw error
+    if ((isFull(known) && !known.complete) || isUnanswered(known)) throw error
     return { upload: known, decision: {} }
   })
 }

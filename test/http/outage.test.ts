@@ -124,6 +124,24 @@ t.test('a completion that fails for good is never told as a file', async t => {
   t.equal((await app.inject(url)).body, 'hello')
 })
 
+t.test('a route whose handler could not be asked, because the storage was away, is not told as done', async t => {
+  let isAway = false
+  let runs = 0
+  const storage = createFailing(['update'], () => isAway ? new StorageUnavailable('away') : null)
+  // As on S3 and Azure, where no lock excludes other machines.
+  const { app } = await makeApp(t, { storage: new Proxy(storage, { get: (target, name) => name === 'locker' ? undefined : Reflect.get(target, name) }) })
+  app.post('/documents', app.tus.resumable(async () => ({ runs: ++runs })))
+  const { headers: { location } } = await app.inject({ method: 'POST', url: '/documents', headers: { ...TUS, 'upload-length': '5' } })
+  const url = new URL(location!, 'http://localhost').pathname
+  isAway = true
+  t.equal((await patch(app, url, 0, 'hello')).statusCode, 503)
+  t.match(await head(app, url), { statusCode: 423, headers: { 'upload-offset': undefined, 'retry-after': /^\d+$/ } })
+  t.equal(runs, 0)
+  isAway = false
+  t.match(await head(app, url), { statusCode: 200, headers: { 'upload-offset': '5' } })
+  t.match(await patch(app, url, 5, ''), { statusCode: 200, body: '{"runs":1}' })
+})
+
 /** Uploads with tus-js-client as it comes; the storage is away from the moment that half of it is stored, for so many requests. */
 async function uploadThroughOutage (t: Test, requests: number, options: object = {}): Promise<number> {
   const size = 8 * 64 * 1024

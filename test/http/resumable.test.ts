@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyServerOptions } from 'fastify'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
@@ -231,6 +231,34 @@ t.test('what failed on this side is tried again by the next request, also by a H
   t.match(await retrieve(t, port, path), { status: 204, headers: { 'upload-offset': '5', 'upload-complete': '?1' } }, 'and then not')
   t.match(await append(t, port, path, 5, '', '?1'), { status: 200, body: '{"fine":true}' })
   t.equal(failures, -1)
+})
+
+t.test('a client that goes by the length hears that a handler failed, and it runs again until it has answered', async t => {
+  const thrown: unknown = { statusCode: 502 }
+  const failures: Readonly<Record<string, (reply: FastifyReply) => unknown>> = {
+    throws: () => { throw new Error('the database is away') },
+    'throws an error of its own status': () => { throw Object.assign(new Error('the database is away'), { statusCode: 503 }) },
+    'throws what is no error': () => { throw thrown },
+    'answers with 500': reply => reply.code(500).send('not now')
+  }
+  for (const [how, fail] of Object.entries(failures)) {
+    for (const [client, headers, status] of [['tus', { 'tus-resumable': '1.0.0' }, 200], ['version 6', { 'upload-draft-interop-version': '6' }, 204]] as const) {
+      let runs = 0
+      const { port } = await start(t, createMemoryStorage(), {
+        prepare (app) { app.post('/moody', app.tus.resumable(async (_request, reply) => ++runs < 4 ? fail(reply) : { fine: true })) }
+      })
+      const path = await begin(t, port, 'hello', {}, '/moody')
+      const name = `${how}: ${client}`
+      t.equal((await append(t, port, path, 5, '', '?1')).status >= 500, true, name)
+      for (let round = 0; round < 2; round++) {
+        const later = await retrieve(t, port, path, headers)
+        t.match(later, { status: 423, headers: { 'retry-after': /^\d+$/, 'upload-offset': undefined } }, name)
+      }
+      t.match(await retrieve(t, port, path, headers), { status, headers: { 'upload-offset': '5' } }, name)
+      t.match(await append(t, port, path, 5, '', '?1'), { status: 200, body: '{"fine":true}' }, name)
+      t.equal(runs, 4, name)
+    }
+  }
 })
 
 t.test('handlers answer as Fastify lets them: by value, by reply, later, by a stream, with nothing', async t => {
