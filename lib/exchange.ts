@@ -59,7 +59,8 @@ function whenGone (reply: FastifyReply, listener: () => void): void {
   if (isClosed(reply)) return listener()
   let isDelivered = false
   reply.raw.once('finish', () => { isDelivered = true })
-  reply.raw.once('close', () => { if (!isDelivered) listener() })
+  // HTTP/2 has a `finish` for a stream that was reset, too.
+  reply.raw.once('close', () => { if (!isDelivered || !reply.raw.headersSent) listener() })
 }
 
 /** Whether the client left while the request waited: there will be no `close` any more. HTTP/2 then has no socket. */

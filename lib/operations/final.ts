@@ -6,6 +6,7 @@ import { answerIfDue } from './answer.js'
 import type { Completion } from './complete.js'
 import { composeAlone, isPostponed, noteKnown } from './compose.js'
 import { checkUnanswered, type Exchange } from './exchange.js'
+import { isStorageFailure } from './failure.js'
 import { removeUseless } from './useless.js'
 import { within } from './within.js'
 
@@ -42,6 +43,8 @@ class Creation {
   readonly #exchange: Exchange
   readonly #gone = new AbortController()
   #telling: Promise<Upload> | null = null
+  /** Whether it is put together whatever becomes of this request. */
+  #isKnown = false
   /** Whether the client is answered, and what happens from here on is only logged. */
   #isAnswered = false
 
@@ -62,12 +65,20 @@ class Creation {
     // Where a handler of the application answers, there is no other response.
     const patience = this.#exchange.answer === null ? options.concatTimeout : Infinity
     const completion = await within(this.#context, work, patience).catch(error => {
-      if (!(error instanceof LockTimeout)) throw error
       // Another process has found it, and puts it together.
+      if (error instanceof LockTimeout) return null
+      if (!this.#outlasts(error)) throw error
+      this.#isAnswered = true
+      background.run(() => this.#report(error), this.#exchange.log)
       return null
     }) ?? await this.#tellEarly(work)
     this.#isAnswered = true
     return completion
+  }
+
+  /** Whether HEAD and sweeps complete the upload, which is noted as known: after an error, its client would ask for another one. */
+  #outlasts (error: unknown): boolean {
+    return this.#isKnown && this.#exchange.answer === null && isStorageFailure(error)
   }
 
   async #tellEarly (work: Promise<Completion>): Promise<Completion> {
@@ -91,7 +102,9 @@ class Creation {
   async #note (): Promise<Upload> {
     this.#gone.signal.throwIfAborted()
     checkUnanswered(this.#exchange)
-    return noteKnown(this.#context, this.#upload)
+    const known = await noteKnown(this.#context, this.#upload)
+    this.#isKnown = true
+    return known
   }
 
   async #compose (): Promise<Completion> {

@@ -1,14 +1,16 @@
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import { once } from 'node:events'
+import { constants } from 'node:http2'
 import { connect, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { createFsStorage } from '../../adapters/fs/index.js'
 import { createMemoryStorage } from '../../adapters/memory/index.js'
-import fastifyTus, { type Storage, type TusOptions } from '../../lib/index.js'
+import fastifyTus, { StorageUnavailable, type Storage, type TusOptions } from '../../lib/index.js'
 import { makeDirectory } from '../support/app.js'
 import { skip as lacksAzure } from '../support/azure/azurite.js'
 import { setUp as setUpAzure } from '../support/azure/storages.js'
 import { TUS, createUpload, getOffset, getPath, head, patch, post, terminate, until } from '../support/http-tus.js'
+import { openSession, send } from '../support/http2.js'
 import { setUp as setUpS3 } from '../support/s3/storages.js'
 import { slowDown, type SlowConcatenation } from '../support/slow-concatenation.js'
 
@@ -289,3 +291,51 @@ t.test('two machines on one bucket, which no lock keeps apart: one copies, HEAD 
   t.equal((await second.app.inject(final)).body, WHOLE)
   t.strictSame([first.slow.begun, second.slow.begun], [1, 0])
 })
+
+t.test('over HTTP/2, too, a client that resets its request before it was answered leaves no final upload', async t => {
+  const { app, slow, parts } = await setUp(t, createMemoryStorage(), { concatTimeout: 60_000 }, { http2: true } as FastifyServerOptions)
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const removed: string[] = []
+  app.tus.addHook('postTerminate', (_request, { id }) => { removed.push(id) })
+  const session = openSession(t, (app.server.address() as AddressInfo).port)
+  const headers = { ...TUS, 'upload-concat': concat(parts) }
+  const { stream } = send(session, 'POST', '/files', headers, true)
+  await until('the copy has begun', () => slow.waiting === 1)
+  stream.close(constants.NGHTTP2_CANCEL)
+  await until('it is removed', () => removed.length === 1)
+  t.strictSame([await listFinals(app), slow.ended], [[], 1])
+  slow.open()
+  const created = await send(session, 'POST', '/files', headers, true).answer
+  t.equal(created.status, 201)
+  t.strictSame([await listFinals(app), removed.length], [[true], 1], 'an answered one stays')
+})
+
+for (const hooked of [true, false]) {
+  t.test(`a storage that is away when a final upload is completed, ${hooked ? 'with' : 'without'} finish hooks: 201, and HEAD or a sweep completes it`, async t => {
+    let isAway = false
+    const storage = createMemoryStorage()
+    const { app, slow, parts } = await setUp(t, {
+      ...storage,
+      async complete (...args) {
+        if (isAway) throw new StorageUnavailable('away')
+        return storage.complete(...args)
+      }
+    }, { concatTimeout: 60_000 })
+    slow.open()
+    const heard: string[] = []
+    if (hooked) app.tus.addHook('postFinish', () => { heard.push('postFinish') })
+    app.tus.addHook('postFail', (_request, _upload, { message }) => { heard.push(message) })
+    for (const ask of [(url: string) => getOffset(app, url), () => app.tus.sweep()]) {
+      isAway = true
+      const created = await join(app, parts)
+      t.equal(created.statusCode, 201)
+      t.notOk('upload-offset' in created.headers)
+      await until('postFail has heard of it', () => heard.length === 1)
+      isAway = false
+      await ask(getPath(created))
+      t.equal((await app.inject(getPath(created))).body, WHOLE)
+      t.strictSame(heard.splice(0), hooked ? ['away', 'postFinish'] : ['away'])
+    }
+    t.strictSame([await listFinals(app), slow.begun], [[true, true], 2])
+  })
+}
