@@ -27,6 +27,14 @@ export function hasFailed (reply: FastifyReply): boolean {
   return failed.has(reply)
 }
 
+/** The symbol under which Fastify notes on a reply that what is sent was thrown. Anything may be: errors of another realm, too. */
+export function getErrorSymbol (reply: FastifyReply): symbol | undefined {
+  if (errorSymbol === undefined || !Object.hasOwn(reply, errorSymbol)) {
+    errorSymbol = Object.getOwnPropertySymbols(reply).find(({ description }) => description === 'fastify.reply.isError')
+  }
+  return errorSymbol
+}
+
 /** Whether nobody can be answered any more: a hook, or the client itself, has ended the connection. */
 export function isGone ({ raw }: FastifyRequest): boolean {
   if (!('stream' in raw)) return raw.socket.destroyed
@@ -42,10 +50,15 @@ export function whenAnswered (reply: FastifyReply, listener: () => void): void {
 }
 
 function note (reply: FastifyReply, payload: unknown): void {
-  if (payload instanceof Error && !answered.has(reply)) failed.add(reply)
+  if (!answered.has(reply) && (payload instanceof Error || isThrown(reply))) failed.add(reply)
   answered.add(reply)
   listeners.get(reply)?.()
   listeners.delete(reply)
+}
+
+function isThrown (reply: FastifyReply): boolean {
+  const symbol = getErrorSymbol(reply)
+  return symbol !== undefined && Reflect.get(reply, symbol) === true
 }
 
 type Send = FastifyReply['send']
@@ -60,3 +73,5 @@ const WATCHED = 'fastify-tus.answers'
 const answered = new WeakSet<FastifyReply>()
 const failed = new WeakSet<FastifyReply>()
 const listeners = new WeakMap<FastifyReply, () => void>()
+/** Each copy of Fastify has its own. */
+let errorSymbol: symbol | undefined

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { getErrorSymbol } from './answered.js'
 import { releaseConnection } from './connection.js'
 import { capture, isSendable } from './kept-answer.js'
 import type { Exchange } from './operations/exchange.js'
@@ -57,9 +58,9 @@ async function run (handler: Handler, instance: FastifyInstance, request: Fastif
   }
 }
 
-/** Anything may be thrown, and reaches the error handler as it is. Fastify notes that it is an error under a symbol. */
+/** Anything may be thrown, and reaches the error handler as it is. */
 function sendThrown (reply: FastifyReply, thrown: unknown): void {
-  const isError = Object.getOwnPropertySymbols(reply).find(({ description }) => description === 'fastify.reply.isError')
+  const isError = getErrorSymbol(reply)
   if (thrown instanceof Error) reply.send(thrown)
   else if (isError === undefined) reply.send(new Error('The handler failed', { cause: thrown }))
   else Object.assign(reply, { [isError]: true }).send(thrown)

@@ -1,4 +1,5 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifyServerOptions } from 'fastify'
+import { runInNewContext } from 'node:vm'
 import t, { type Test } from 'tap'
 import { createFsStorage } from '../../adapters/fs/index.js'
 import { createMemoryStorage } from '../../adapters/memory/index.js'
@@ -170,6 +171,9 @@ t.test('tus-js-client resumes after an outage, and does not begin again', async 
   for (const protocol of ['ietf-draft-03', 'ietf-draft-05']) t.equal(await uploadThroughOutage(t, 3, { protocol }), 1, protocol)
 })
 
+const BUSY: unknown = { statusCode: 503, message: 'busy' }
+const TEXT: unknown = 'no'
+
 const REFUSING: Readonly<Record<string, { readonly options?: TusOptions, readonly server?: FastifyServerOptions, readonly prepare?: (app: FastifyInstance) => unknown, readonly status: number }>> = {
   'a hook that sends an error': { status: 503, prepare: app => app.addHook('onRequest', async (request, reply) => { if (isRefused(request)) return reply.send(Object.assign(new Error('busy'), { statusCode: 503 })) }) },
   'a rate limit': {
@@ -181,6 +185,16 @@ const REFUSING: Readonly<Record<string, { readonly options?: TusOptions, readonl
     })
   },
   'a hook that throws': { status: 500, prepare: app => app.addHook('preHandler', async request => { if (isRefused(request)) throw new Error('no') }) },
+  'a hook that throws an object': { status: 503, prepare: app => app.addHook('onRequest', async request => { if (isRefused(request)) throw BUSY }) },
+  'a hook that throws a text': { status: 500, prepare: app => app.addHook('preHandler', async request => { if (isRefused(request)) throw TEXT }) },
+  'a hook that throws an error of another realm': {
+    status: 503,
+    prepare: app => app.addHook('preHandler', async request => { if (isRefused(request)) throw runInNewContext('Object.assign(new Error("x"), { statusCode: 503 })') })
+  },
+  'a hook that calls back with an object': {
+    status: 503,
+    prepare: app => app.addHook('preHandler', (request, _reply, done) => { if (isRefused(request)) done(BUSY as Error); else done() })
+  },
   'a lifecycle hook with a status': { status: 502, prepare: app => app.tus.addHook('preAccess', request => { if (isRefused(request)) throw Object.assign(new Error('no'), { statusCode: 502 }) }) },
   'an error handler': { status: 504, prepare: app => app.tus.addHook('preAccess', request => { if (isRefused(request)) throw new Error('no') }), options: { routeOptions: { errorHandler: (_error, _request, reply) => { reply.code(504).send('no') } } } },
   handlerTimeout: {
