@@ -5,6 +5,7 @@ import {
 import { UploadMissing } from '../storage.js'
 import { isFull, type Upload } from '../upload.js'
 import { completeIfDue, type Cause, type Completion } from './complete.js'
+import { leaveToHooks } from './ending.js'
 import type { Exchange } from './exchange.js'
 import { find, isHidden } from './find.js'
 import { checkLength } from './limits.js'
@@ -63,14 +64,13 @@ export async function concatenateIfDue (context: Context, upload: Upload, cause:
   const parts = await findComplete(context, upload)
   if (parts === null) return { upload, decision: {} }
   const length = sumLengths(parts)!
-  if (upload.length === null) {
-    // Nobody could know at the creation how long it would be (CC-18).
-    if (!await mayBeAsLong(context, upload.id, length, cause)) return { upload, decision: {} }
-    await context.storage.setLength(upload.id, length, upload.createdAt)
-  }
-  const offset = await join(context, upload, parts, signal)
-  if (offset === null) return { upload: { ...upload, length }, decision: {} }
-  return completeIfDue(context, { ...upload, length, offset, modifiedAt: new Date() }, cause)
+  // Nobody could know at the creation how long it would be (CC-18).
+  if (upload.length === null && !await mayBeAsLong(context, upload.id, length, cause)) return { upload, decision: {} }
+  const decided = await leaveToHooks(context, upload)
+  if (upload.length === null) await context.storage.setLength(upload.id, length, upload.createdAt)
+  const offset = await join(context, decided, parts, signal)
+  if (offset === null) return { upload: { ...decided, length }, decision: {} }
+  return completeIfDue(context, { ...decided, length, offset, modifiedAt: new Date() }, cause)
 }
 
 /** The parts, or `null` as long as one is not complete or not there. One whose time is over stays as long as the final upload needs it. */

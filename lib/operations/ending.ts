@@ -42,6 +42,13 @@ export function agree (context: Context, upload: Upload, wish: Wish): Promise<Up
   })
 }
 
+/** Before a final upload gets its bytes: one that was created before the application had finish hooks, or `removeParts`, must not complete around them. */
+export async function leaveToHooks (context: Context, upload: Upload): Promise<Upload> {
+  if (upload.completes !== 'at-length' || chooseCompletion(context, upload, 'at-length') === 'at-length') return upload
+  await updateSame(context, upload, ({ completes }) => completes === 'at-length' ? { completes: 'by-mark' } : null)
+  return { ...upload, completes: 'by-mark' }
+}
+
 /** What a client that takes an upload for complete at its length says by asking where it is, if it is there: that this is all. */
 export function agreeToLength (context: Context, upload: Upload): Promise<Upload> | Upload {
   return isFull(upload) ? agree(context, upload, AT_LENGTH) : upload

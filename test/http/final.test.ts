@@ -226,6 +226,36 @@ for (const [kind, { skip = false, open }] of Object.entries(STORAGES)) {
       t.ok([404, 410].includes((await head(app, getPath(created))).statusCode))
     })
 
+    t.test('one that was created before the application had finish hooks does not complete around them', async t => {
+      const storage = await open(t)
+      const first = await setUp(t, storage)
+      for (const lengths of [{ 'upload-length': '5' }, { 'upload-defer-length': '1' }]) {
+        const part = await createUpload(first.app, { ...lengths, ...PARTIAL })
+        const final = getPath(await join(first.app, [part]))
+        t.match(await first.app.tus.find(getId(final)), { completes: 'at-length' })
+        const { app, slow } = await setUp(t, storage, { removeParts: true, concatTimeout: 10_000 })
+        slow.open()
+        const heard: string[] = []
+        let refuses = true
+        app.tus.addHook('preFinish', () => {
+          heard.push('preFinish')
+          if (refuses) throw Object.assign(new Error('no'), { statusCode: 422 })
+        })
+        app.tus.addHook('postFinish', () => { heard.push('postFinish') })
+        await patch(app, part, 0, 'hello', 'upload-defer-length' in lengths ? { 'upload-length': '5' } : {})
+        await until('it is refused', () => heard.length === 1)
+        await until('HEAD tells it', async () => (await head(app, final)).statusCode === 422)
+        t.equal((await app.inject(final)).statusCode, 404)
+        refuses = false
+        heard.length = 0
+        t.equal(await getOffset(app, final), '5')
+        t.strictSame(heard, ['preFinish', 'postFinish'])
+        t.equal((await app.inject(final)).body, 'hello')
+        t.equal(await storage.find(getId(part)), null, 'removeParts')
+        await app.close()
+      }
+    })
+
     t.test('a part that is removed during the copy: 400 for a client that waits, and no final upload; one that was told of it keeps it until it expires', async t => {
       for (const concatTimeout of [60_000, 20]) {
         const { app, slow, parts } = await setUp(t, await open(t), { concatTimeout })
