@@ -73,6 +73,18 @@ export async function concatenateIfDue (context: Context, upload: Upload, cause:
   return completeIfDue(context, { ...decided, length, offset, modifiedAt: new Date() }, cause)
 }
 
+/**
+ * Looks for the parts of a new final upload once more, now that it is noted who needs them: one that was removed meanwhile never comes.
+ *
+ * @throws TUS_ERR_CONCAT_PART_NOT_FOUND
+ */
+export async function checkStillThere (context: Context, final: Upload): Promise<void> {
+  for (const [id, index] of new Map(final.parts.map((id, index) => [id, index]))) {
+    const part = await find(context, id, 'expired too')
+    if (part === null || !isNamedBy(context, final, index, part)) throw TUS_ERR_CONCAT_PART_NOT_FOUND()
+  }
+}
+
 /** The parts, or `null` as long as one is not complete or not there. One whose time is over stays as long as the final upload needs it. */
 export async function findComplete (context: Context, upload: Upload): Promise<Upload[] | null> {
   const parts = new Map<string, Upload>()

@@ -6,7 +6,7 @@ import { isFull, isValidId, joinUpload, type NewUpload, type Upload } from '../u
 import { answerIfDue } from './answer.js'
 import type { BodyCommand, CreateCommand } from './commands.js'
 import { completeIfDue, type Completion } from './complete.js'
-import { checkParts } from './concatenate.js'
+import { checkParts, checkStillThere } from './concatenate.js'
 import { chooseCompletion, createPurpose, end } from './ending.js'
 import { checkUnanswered, type Exchange } from './exchange.js'
 import { isOutage } from './failure.js'
@@ -124,7 +124,13 @@ async function store (context: Context, draft: NewUpload, exchange: Exchange): P
   const upload = joinUpload(draft, { offset: 0, complete: false, finished: false, processed: false, modifiedAt: draft.createdAt })
   tell('created', upload, exchange)
   if (context.hooks.has('postCreate')) await context.hooks.runPost('postCreate', exchange.log, exchange.request, upload)
-  if (upload.final) await orUndo(context, upload, exchange, () => waitForParts(context, upload))
+  if (upload.final) {
+    await orUndo(context, upload, exchange, async () => {
+      await waitForParts(context, upload)
+      // Parts that are all there are looked for when they are put together, before the client is told.
+      if (upload.completes !== 'when-told') await checkStillThere(context, upload)
+    })
+  }
   exchange.see(upload)
   return upload
 }

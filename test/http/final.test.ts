@@ -369,3 +369,21 @@ for (const hooked of [true, false]) {
     t.strictSame([await listFinals(app), slow.begun], [[true, true], 2])
   })
 }
+
+t.test('a part that is removed while a final upload of unfinished parts is created: 400, and there is none', async t => {
+  const { app, slow, parts } = await setUp(t, createMemoryStorage())
+  slow.open()
+  const unfinished = await createUpload(app, { 'upload-length': '5', ...PARTIAL })
+  let removes = true
+  app.tus.addHook('postCreate', async (_request, { final }) => {
+    if (final && removes) await app.tus.terminate(getId(parts[0]!))
+  })
+  const refused = await join(app, [...parts, unfinished])
+  t.match(refused, { statusCode: 400, headers: { location: undefined }, body: /CONCAT_PART_NOT_FOUND/ })
+  t.strictSame(await listFinals(app), [])
+  removes = false
+  const created = await join(app, [parts[1]!, unfinished])
+  t.equal(created.statusCode, 201)
+  await patch(app, unfinished, 0, 'hello')
+  await until('it is complete', () => isComplete(app, getPath(created)))
+})
