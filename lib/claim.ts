@@ -60,10 +60,18 @@ export function createClaim ({ context, upload, lease, duration, log, createRead
   let ending: Promise<void> | null = null
   let released = false
 
+  const lose = () => { if (ending === null) lost.abort(TUS_ERR_CLAIM_LOST()) }
+  const endIn = (ms: number) => setTimeout(lose, Math.min(ms, LONGEST_TIMER)).unref()
+  /** Also while a renewal hangs: the lease ends in the storage, whatever becomes of that. */
+  let end = endIn(duration)
+
   const timer = setInterval(async () => {
     if (renewals.pending) return
+    const asked = performance.now()
     try {
-      if (!await renewals.renew() && ending === null) lost.abort(TUS_ERR_CLAIM_LOST())
+      if (!await renewals.renew()) return lose()
+      clearTimeout(end)
+      end = endIn(asked + duration - performance.now())
     } catch (error) {
       // The next try may succeed before the lease ends; if not, another worker takes over.
       log.warn({ err: error, id }, 'a lease could not be renewed')
@@ -73,6 +81,7 @@ export function createClaim ({ context, upload, lease, duration, log, createRead
 
   const giveBack = async () => {
     clearInterval(timer)
+    clearTimeout(end)
     await renewals.last
     await lease.release()
   }
@@ -152,6 +161,9 @@ async function markProcessed (context: Context, upload: Upload): Promise<void> {
 function asClaimFailure (error: unknown): Error {
   return isNotFound(error) ? TUS_ERR_CLAIM_LOST() : asAnswerable(error)
 }
+
+/** In ms. Node fires a longer one at once. */
+const LONGEST_TIMER = 2 ** 31 - 1
 
 /** For storages that can't do it better. */
 async function save (bytes: Readable, path: string): Promise<void> {

@@ -128,6 +128,21 @@ for (const [name, { make, skip = false }] of Object.entries(STORAGES)) {
   })
 }
 
+for (const [how, before] of Object.entries({
+  fail: async () => { throw new StorageUnavailable('away') },
+  hang: () => new Promise<void>(() => {})
+})) {
+  t.test(`a worker hears that its lease is lost where all renewals ${how}`, async t => {
+    const watched = await start(t, createMemoryStorage())
+    watched.before = before
+    const claim = await watched.app.tus.claim({ timeout: 0, lease: 300 })
+    await until('it is lost', () => claim!.signal.aborted)
+    t.match(claim!.signal.reason, { code: 'TUS_ERR_CLAIM_LOST' })
+    t.ok(watched.calls.includes('renew'))
+    t.notOk(watched.calls.includes('renewed'))
+  })
+}
+
 t.test('done() again comes to what it came to, and after release() to TUS_ERR_CLAIM_LOST: no worker believes in what did not happen', async t => {
   const watched = await start(t, createMemoryStorage())
   const { app, id } = watched
