@@ -84,7 +84,7 @@ export interface TusOptions {
   maxConcurrentUploads?: number | ConcurrencyLimit | null
   /**
    * How long the request that creates a final upload waits for its parts to be copied, in ms. It is answered with 201 after that, and the copy continues:
-   * HEAD tells no offset until the upload is complete, and `postFinish` runs then. Keep it below the timeouts of clients and proxies. Default 20 000.
+   * HEAD tells no offset until the upload is complete, and `postFinish` runs then. A route of `resumable()` waits for its handler. Keep it below the timeouts of clients and proxies. Default 20 000.
    */
   concatTimeout?: number
   /**

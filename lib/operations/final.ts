@@ -13,7 +13,7 @@ import { within } from './within.js'
 /**
  * Creates a final upload, and puts it together if its parts are there. Resolves when it is complete, or after `concatTimeout`: the copy continues then.
  *
- * A client that leaves before it was answered does not know of the upload, and will ask for another one: the copy ends, and the upload is removed. Until its
+ * A client that leaves before it was answered does not know of the upload, and will ask for another one: the copy ends, and the upload is removed unless it is complete. Until its
  * client is about to be told, the record says so (`when-told`): what a process that dies leaves is not put together by itself, and expires.
  *
  * @param store creates it, under its lock
