@@ -10,6 +10,7 @@ import type { Exchange } from './exchange.js'
 import { find, isHidden } from './find.js'
 import { checkLength } from './limits.js'
 import { isNamedBy } from './parts.js'
+import { doForEach } from './several.js'
 
 /** What a final upload is made of. */
 interface Composition {
@@ -27,14 +28,15 @@ interface Composition {
  * @throws TUS_ERR_CONCAT_…, TUS_ERR_UPLOAD_TOO_LARGE for more than a number can count, what `preAccess` throws
  */
 export async function checkParts (context: Context, ids: readonly string[], exchange: Exchange): Promise<Composition> {
+  const found = new Map<string, Upload | null>()
+  await doForEach(new Set(ids), async id => { found.set(id, await find(context, id)) })
   const parts = new Map<string, Upload>()
-  for (const id of new Set(ids)) parts.set(id, await checkPart(context, id, exchange))
+  for (const id of new Set(ids)) parts.set(id, await checkPart(context, found.get(id) ?? null, exchange))
   const list = ids.map(id => parts.get(id)!)
   return { length: sumLengths(list), complete: list.every(({ complete }) => complete), createdAt: list.map(({ createdAt }) => createdAt.getTime()) }
 }
 
-async function checkPart (context: Context, id: string, { request, log }: Exchange): Promise<Upload> {
-  const part = await find(context, id)
+async function checkPart (context: Context, part: Upload | null, { request, log }: Exchange): Promise<Upload> {
   if (part === null) throw TUS_ERR_CONCAT_PART_NOT_FOUND()
   await context.hooks.runPre('preAccess', log, request, part, 'concatenate').catch(error => {
     throw isHidden(error) ? TUS_ERR_CONCAT_PART_NOT_FOUND({}, error) : error
@@ -79,10 +81,10 @@ export async function concatenateIfDue (context: Context, upload: Upload, cause:
  * @throws TUS_ERR_CONCAT_PART_NOT_FOUND
  */
 export async function checkStillThere (context: Context, final: Upload): Promise<void> {
-  for (const [id, index] of new Map(final.parts.map((id, index) => [id, index]))) {
+  await doForEach(new Map(final.parts.map((id, index) => [id, index])), async ([id, index]) => {
     const part = await find(context, id, 'expired too')
     if (part === null || !isNamedBy(context, final, index, part)) throw TUS_ERR_CONCAT_PART_NOT_FOUND()
-  }
+  })
 }
 
 /** The parts, or `null` as long as one is not complete or not there. One whose time is over stays as long as the final upload needs it. */

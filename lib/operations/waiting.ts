@@ -4,15 +4,16 @@ import type { Cause } from './complete.js'
 import { compose, isPostponed } from './compose.js'
 import { isNotFound } from './failure.js'
 import { find, isOurs } from './find.js'
+import { doForEach } from './several.js'
 
 /**
  * Notes for which parts a new final upload waits, so that the last of them completes it. Where parts are removed once they are used, all that need
  * them are noted.
  */
 export async function waitForParts ({ storage, options }: Context, { id, parts }: NewUpload): Promise<void> {
-  for (const part of new Set(parts)) {
+  await doForEach(new Set(parts), async part => {
     if (options.removeParts || !(await storage.find(part))?.complete) await storage.addWaiting?.(part, id)
-  }
+  })
 }
 
 /** Completes the final uploads that waited for a partial one, behind the back of the request that completed it. */

@@ -387,3 +387,40 @@ t.test('a part that is removed while a final upload of unfinished parts is creat
   await patch(app, unfinished, 0, 'hello')
   await until('it is complete', () => isComplete(app, getPath(created)))
 })
+
+t.test('the parts of a final upload are looked for several at a time; where one can not be noted, there is none, and nothing is noted later', async t => {
+  const storage = createMemoryStorage()
+  const counts = { running: 0, most: 0, noted: 0 }
+  let isAway = false
+  const { app, slow } = await setUp(t, {
+    ...storage,
+    async find (...args) {
+      counts.most = Math.max(counts.most, ++counts.running)
+      await new Promise(setImmediate)
+      counts.running--
+      return storage.find(...args)
+    },
+    async addWaiting (...args) {
+      counts.noted++
+      if (isAway) throw new StorageUnavailable('away')
+      await storage.addWaiting!(...args)
+    }
+  })
+  slow.open()
+  const parts: string[] = []
+  for (let count = 0; count < 30; count++) parts.push(await createUpload(app, { 'upload-length': '1', ...PARTIAL }))
+  counts.most = 0
+  isAway = true
+  t.equal((await join(app, parts)).statusCode, 503)
+  t.strictSame(await listFinals(app), [])
+  const { noted } = counts
+  t.ok(noted < parts.length, 'the rest is not tried')
+  isAway = false
+  const created = await join(app, [...parts, parts[0]!])
+  t.equal(created.statusCode, 201)
+  t.equal(counts.noted, noted + parts.length)
+  t.ok(counts.most > 1 && counts.most < parts.length)
+  for (const [index, part] of parts.entries()) await patch(app, part, 0, String(index % 10))
+  await until('it is complete', () => isComplete(app, getPath(created)))
+  t.equal((await app.inject(getPath(created))).body, '012345678901234567890123456789' + '0')
+})
