@@ -14,7 +14,7 @@ t.test('the flags of adopt: what is missing or wrong is told', async t => {
   fails('adopt needs --directory or --bucket', '--from', 'tusd')
   fails('adopt needs --directory or --bucket', '--from', 'tusd', '--directory', 'a', '--bucket', 'b')
   fails("--endpoint must be a URL, not 'x'", '--from', 'tusd', '--bucket', 'b', '--endpoint', 'x')
-  fails("--prefix must not start with '/'", '--from', 'tusd', '--bucket', 'b', '--prefix', '/x')
+  fails("--prefix must be empty, or a path that ends with '/' and does not start with it, not '/x'", '--from', 'tusd', '--bucket', 'b', '--prefix', '/x')
   fails("--url-prefix must be a path that starts with '/', not 'x'", '--from', 'tusd', '--directory', 'a', '--url-prefix', 'x')
   fails("Unknown option '--nothing'", '--nothing')
   t.match(await runCli(['adopt', '--nothing']), { code: 2, stderr: "Unknown option '--nothing'" })

@@ -97,8 +97,10 @@ for (const [what, { method, path, headers, before, left }] of Object.entries(REQ
         client.data('hello')
         await untilReceived('one', 5)
         breakOff(client)
-        await until('the request has ended', () => failed.length > 0)
-        t.strictSame(failed, ['TUS_ERR_BODY_CUT'])
+        // What is only a piece may end before the reset is seen: then it was one, and is stored.
+        const mayEnd = what.includes('of tus') && how.startsWith('an end')
+        await until('the request has ended', async () => failed.length > 0 || (mayEnd && (await list(app))[0]?.offset === 5))
+        if (!mayEnd || failed.length > 0) t.strictSame(failed, ['TUS_ERR_BODY_CUT'])
         await until('it is undone, where nobody can resume it', async () => left !== null || (await list(app)).length === 0)
         t.strictSame(await list(app), left === null ? [] : [{ offset: left, complete: false }])
         t.strictSame(handled, [])
