@@ -12,7 +12,8 @@ export { isCode, nullIfMissing }
  */
 export class Files {
   readonly durability: 'fsync' | 'none'
-  readonly #mode: number
+  /** Permissions of the files that it creates. */
+  readonly mode: number
   readonly #metadata: Pace
   readonly #sync: Pace
   /** Called when there are too many open files. Closes some, if it can, and tells whether it did. */
@@ -25,7 +26,7 @@ export class Files {
    */
   constructor (durability: 'fsync' | 'none', metadata: Pace, sync: Pace, mode = 0o640) {
     this.durability = durability
-    this.#mode = mode
+    this.mode = mode
     this.#metadata = metadata
     this.#sync = sync
   }
@@ -46,7 +47,7 @@ export class Files {
 
   /** Creates a file and opens it for reading and writing; `null` if there is one. */
   create (path: string): number | null | Promise<number | null> {
-    return this.run(() => createNow(path, this.#mode), () => open(path, 'wx+', this.#mode).catch(nullIfPresent))
+    return this.run(() => createNow(path, this.mode), () => open(path, 'wx+', this.mode).catch(nullIfPresent))
   }
 
   async createOrThrow (path: string): Promise<number> {

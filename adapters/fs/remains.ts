@@ -7,7 +7,10 @@ import type { Store } from './store.js'
 
 export interface Remains {
   readonly paths: readonly string[]
-  /** Whether this adapter wrote them for certain. If not, nothing is in them: they make room for an upload, and stay otherwise. */
+  /**
+   * Whether this adapter wrote them, by a record, or by names and permissions that its empty files have. If not, nothing is in them: they make room for an
+   * upload, and stay otherwise.
+   */
   readonly proven: boolean
 }
 
@@ -24,7 +27,7 @@ export async function findRemains (store: Pick<Store, 'paths' | 'files'>, id: st
   if (record === 'foreign' || data === 'foreign' || await lookUp(`${paths.data(id)}.info`) !== null) return null
   if (record === 'whole') return data === 'missing' ? { paths: found, proven: true } : null
   if (record === 'torn') return { paths: found, proven: true }
-  return data === 'bytes' ? null : { paths: found, proven: false }
+  return data === 'bytes' ? null : { paths: found, proven: GENERATED.test(id) && await haveOurMode(store, found) }
 }
 
 type Judged = 'missing' | 'empty' | 'foreign'
@@ -47,6 +50,18 @@ async function judgeData (paths: Paths, id: string): Promise<Judged | 'bytes'> {
   return stat.size === 0 ? 'empty' : 'bytes'
 }
 
+/** Whether nobody may do with these files what is not allowed with ours: what most programs make is for all to read. */
+async function haveOurMode ({ files }: Pick<Store, 'files'>, paths: readonly string[]): Promise<boolean> {
+  for (const path of paths) {
+    const stat = await lookUp(path)
+    if (stat === null || (stat.mode & 0o777 & ~files.mode) !== 0) return false
+  }
+  return true
+}
+
 async function lookUp (path: string): Promise<Stats | null> {
   return lstat(path).catch(nullIfMissing)
 }
+
+/** What `createRandomId` draws. */
+const GENERATED = /^[0-9a-f]{32}$/

@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process'
-import { lstat, lutimes, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, lstat, lutimes, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { readdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import { createFsStorage, type FsStorageOptions } from '../../adapters/fs/index.js'
+import { createRandomId } from '../../lib/random-id.js'
 import { UploadExists } from '../../lib/storage.js'
 import tus from '../../lib/index.js'
 import { makeDirectory } from '../support/app.js'
@@ -63,7 +64,10 @@ const OTHERS = {
 async function putOthers (directory: string): Promise<void> {
   for (const [name, content] of Object.entries(OTHERS)) {
     if (name.endsWith('/')) await mkdir(join(directory, name))
-    else await writeFile(join(directory, name), content)
+    else {
+      await writeFile(join(directory, name), content)
+      await chmod(join(directory, name), 0o644)
+    }
   }
 }
 
@@ -122,20 +126,22 @@ t.test('what a crash left goes, and its names are told', async t => {
   const { directory, storage } = await open(t)
   for (const id of ['whole', 'bytes']) await storage.create(makeUpload({ id }))
   const text = await readFile(join(directory, 'whole.json'), 'utf8')
+  const generated = createRandomId()
   await storage.addWaiting!('gone', 'final')
   const remains = {
     'bytes.json': null, // its bytes were removed, and the removal ended there
     'torn.json': text.replaceAll('whole', 'torn').slice(0, 120),
     torn: 'bytes',
+    [generated]: '', // its creation ended there
     'whole.0123456789ab.tmp': 'x',
     'gone.claim': '{"duration":1000}',
     'empty.claim': ''
   }
   await rm(join(directory, 'bytes'))
-  for (const [name, content] of Object.entries(remains)) if (content !== null) await writeFile(join(directory, name), content)
+  for (const [name, content] of Object.entries(remains)) if (content !== null) await writeFile(join(directory, name), content, { mode: 0o640 })
   const removed: string[] = []
   t.equal(await storage.tidy!(new Date(0), name => removed.push(name)), 0, 'as long as it is young, it may be somebody\'s work')
-  t.equal(await storage.tidy!(FUTURE, name => removed.push(name)), 7)
+  t.equal(await storage.tidy!(FUTURE, name => removed.push(name)), 8)
   t.same(removed.sort(), [...Object.keys(remains), 'gone.waiting'].sort())
   t.same((await readdir(directory)).filter(name => !name.startsWith('.')), ['whole', 'whole.json'])
 })
