@@ -291,7 +291,7 @@ for (const kind of ['filesystem', 'memory'] as const) {
     t.test('an upload that can not even be read keeps the sweeper from no other', { skip: kind === 'memory' }, async t => {
       const { app, directory } = await make(t, { expiration: { incomplete: HOUR, sweepInterval: null } })
       await createUpload(app)
-      await writeFile(join(directory, 'broken.json'), '{"version":1,\n')
+      await writeFile(join(directory, 'broken.json'), '{"version":1,"marked":\n')
       await writeFile(join(directory, 'broken'), 'bytes')
       await createUpload(app)
       travel(2 * HOUR)
