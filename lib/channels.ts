@@ -81,6 +81,6 @@ export interface LifecycleMessage {
 
 /**
  * `requested`: by a client or by the application. `stopped`: by a hook. `too-long`: its body was. `wrong-digest`: it was not what its `Repr-Digest` said.
- * `useless`: nobody was told where it is. `joined`: it was a part of a final upload, and that is complete.
+ * `useless`: no client knows its URL. `joined`: it was a part of a final upload, and that is complete.
  */
 export type Termination = 'requested' | 'stopped' | 'too-long' | 'wrong-digest' | 'useless' | 'joined'

@@ -93,7 +93,7 @@ function areStrings (value: unknown): boolean {
   return isObject(value) && Object.values(value).every(one => typeof one === 'string')
 }
 
-/** Nobody but the application knows who reads the blob, and on which origin. */
+/** Only the application knows who reads the blob, and on which origin. */
 function describe ({ metadata }: NewUpload): BlobHTTPHeaders {
   const { type, disposition } = describeAttachment(metadata)
   return { blobContentType: type, blobContentDisposition: disposition }

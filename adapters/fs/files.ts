@@ -269,7 +269,7 @@ function writev (fd: number, buffers: readonly Uint8Array[], position: number): 
 /** What may be written synchronously, in bytes: a client decides how long a larger write takes. */
 const SMALL = 64 * 1024
 const COPY = 1024 * 1024
-/** Of others there may be a pipe: nobody waits for its writer. Windows has no such pipes. */
+/** Another program may have put a pipe there: opening it does not wait for a writer. Windows has no such pipes. */
 const TO_READ = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0)
 /** Read at once: most records are shorter. */
 const head = Buffer.allocUnsafeSlow(16 * 1024)

@@ -50,7 +50,7 @@ async function judgeData (paths: Paths, id: string): Promise<Judged | 'bytes'> {
   return stat.size === 0 ? 'empty' : 'bytes'
 }
 
-/** Whether nobody may do with these files what is not allowed with ours: what most programs make is for all to read. */
+/** Whether their permissions are within those of our files. Most programs let all users read what they make. */
 async function haveOurMode ({ files }: Pick<Store, 'files'>, paths: readonly string[]): Promise<boolean> {
   for (const path of paths) {
     const stat = await lookUp(path)

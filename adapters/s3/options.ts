@@ -93,7 +93,7 @@ function checkObjectOptions (options: ObjectOptions): ObjectOptions {
   return options
 }
 
-/** Nobody but the application knows who reads the object, and on which origin. */
+/** Only the application knows who reads the object, and on which origin. */
 function describe ({ metadata }: NewUpload): ObjectOptions {
   const { type, disposition } = describeAttachment(metadata)
   return { ContentType: type, ContentDisposition: disposition }

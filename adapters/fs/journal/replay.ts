@@ -111,7 +111,7 @@ async function replayBytes (place: Place, { id, createdAt, offset, bytes }: Byte
   }
 }
 
-/** `null` where there is no file: somebody has moved it away, and nothing of it can be restored. */
+/** `null` if the file was moved away: there is nothing to restore. */
 async function openIfThere ({ files, paths }: Place, id: string): Promise<number | null> {
   try {
     return await files.open(paths.data(id))
